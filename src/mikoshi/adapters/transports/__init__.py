@@ -1,0 +1,1 @@
+"""Ways to run the node engine on a host: over SSH, or as a process on this machine."""
