@@ -1,0 +1,534 @@
+"""Every failure Mikoshi can name, as one tree of typed errors that carry facts.
+
+MikoshiError                    1  unexpected: ours
+├── UsageError                  2  wrong usage or configuration
+├── Held                        3  somebody else has the lease
+├── InfrastructureError         4  a host is out of reach or cannot hold what it is given
+├── PackingError                5  no release could be made of the source
+├── NodeFailure                 5  a step on a node failed (6 or 7 once nodes had changed: the outcome decides)
+└── DeployFailed             4-7   how a whole deploy ended: wraps the causes above
+
+An error never holds a sentence to be parsed: the command line alone turns facts into text. Errors cross the wire
+between node and deployer as `{"type": …, "facts": {…}}`.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, fields
+from typing import Any, ClassVar, Dict, List, Tuple, Type, TypeVar
+
+_Error = TypeVar("_Error", bound="MikoshiError")
+
+
+@dataclass(eq=False)
+class MikoshiError(Exception):
+    """Base of the tree. `node` and `step` say where; they are set by whoever knows (see `on`)."""
+
+    exit_code: ClassVar[int] = 1
+    node: ClassVar[str] = ""
+    step: ClassVar[str] = ""
+
+    def on(self: _Error, node: str = "", step: str = "") -> _Error:
+        """The same error with its place filled in where it was still unknown."""
+        for name, value in (("node", node), ("step", step)):
+            if value and not getattr(self, name):
+                self.__dict__[name] = value
+        return self
+
+    def facts(self) -> Dict[str, Any]:
+        """The error's facts by name, JSON-able."""
+        return {field.name: getattr(self, field.name) for field in fields(self)}
+
+    def __str__(self) -> str:
+        facts = ", ".join(f"{name}={value!r}" for name, value in self.facts().items())
+        return f"{type(self).__name__}({facts})"
+
+
+# ── usage ──────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+@dataclass(eq=False)
+class UsageError(MikoshiError):
+    """The command or the configuration asks for something that cannot be."""
+
+    exit_code: ClassVar[int] = 2
+
+
+@dataclass(eq=False)
+class WrongUsage(UsageError):
+    """Options that contradict each other or miss something; `reason` is a full sentence."""
+
+    reason: str
+
+
+@dataclass(eq=False)
+class ConfigMissing(UsageError):
+    """There is no mikoshi.toml in `directory` or above it."""
+
+    directory: str
+
+
+@dataclass(eq=False)
+class ConfigInvalid(UsageError):
+    """The configuration has problems, all of them listed: each is one line that names file, line, key and remedy."""
+
+    problems: List[str]
+
+
+@dataclass(eq=False)
+class EnvironmentUnknown(UsageError):
+    """The named environment is not in mikoshi.toml."""
+
+    name: str
+    known: List[str]
+
+
+@dataclass(eq=False)
+class EnvironmentNotChosen(UsageError):
+    """Several environments exist and none was named. `verb` is the command to complete."""
+
+    verb: str
+    known: List[str]
+
+
+@dataclass(eq=False)
+class HostNotInEnvironment(UsageError):
+    """`--only` names a host that the environment does not have."""
+
+    host: str
+    known: List[str]
+
+
+@dataclass(eq=False)
+class SameMachine(UsageError):
+    """Two entries of `hosts` lead to one machine and one directory."""
+
+    first: str
+    second: str
+
+
+@dataclass(eq=False)
+class OnlyNeedsDeployed(UsageError):
+    """`--only` brings hosts to what the fleet has; this would be a new deployment (`changed`: release or settings)."""
+
+    changed: List[str]
+    current: int
+
+
+@dataclass(eq=False)
+class SecretsMissing(UsageError):
+    """Secrets that the configuration names have no value; `looked` says where."""
+
+    names: List[str]
+    looked: List[str]
+
+
+@dataclass(eq=False)
+class ReleaseUnknown(UsageError):
+    """No release kept here, or on the nodes, has this id or the id is not unique."""
+
+    name: str
+    matches: List[str]
+
+
+@dataclass(eq=False)
+class RefUnknown(UsageError):
+    """`--ref` is not something git knows here."""
+
+    ref: str
+    reason: str
+
+
+@dataclass(eq=False)
+class SourceDirty(UsageError):
+    """`source = "clean"` and the work tree has uncommitted changes."""
+
+    paths: List[str]
+
+
+@dataclass(eq=False)
+class DeploymentUnknown(UsageError):
+    """`rollback --to` names a deployment that is not kept."""
+
+    seq: int
+    known: List[int]
+
+
+@dataclass(eq=False)
+class NothingToRollBackTo(UsageError):
+    """There is no earlier known good deployment that differs from what runs."""
+
+    stable: int
+
+
+# ── held ───────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+@dataclass(eq=False)
+class Held(MikoshiError):
+    """Another deployer is at work; nothing was changed."""
+
+    exit_code: ClassVar[int] = 3
+
+
+@dataclass(eq=False)
+class LeaseHeld(Held):
+    """The lease has a living holder. `expires_in` is in seconds of the node's boot clock."""
+
+    holder: str
+    message: str
+    expires_in: float
+
+
+@dataclass(eq=False)
+class Fenced(Held):
+    """This deployer's lease was taken over (its token is `token`, the current one `current`): it must stop."""
+
+    token: int
+    current: int
+
+
+# ── infrastructure ─────────────────────────────────────────────────────────────────────────────────────────────
+
+
+@dataclass(eq=False)
+class InfrastructureError(MikoshiError):
+    """A machine or the way to it is at fault, not the application."""
+
+    exit_code: ClassVar[int] = 4
+
+
+@dataclass(eq=False)
+class HostUnreachable(InfrastructureError):
+    """No connection: refused, no route, or an unknown name. `reason` is the system's own text."""
+
+    address: str
+    reason: str
+
+
+@dataclass(eq=False)
+class HostTimeout(InfrastructureError):
+    """The host did not answer within `seconds`; `phase` is "connect", "log in" or the request that hung."""
+
+    phase: str
+    seconds: float
+
+
+@dataclass(eq=False)
+class AuthenticationFailed(InfrastructureError):
+    """The host refused every key offered for `user`."""
+
+    user: str
+    address: str
+
+
+@dataclass(eq=False)
+class HostKeyUnknown(InfrastructureError):
+    """The host's key is in no known_hosts file and not pinned. `fingerprint` is what it showed, if it got that far."""
+
+    address: str
+    port: int
+    fingerprint: str
+
+
+@dataclass(eq=False)
+class HostKeyChanged(InfrastructureError):
+    """The host shows another key than the one known or pinned: a rebuilt host, or somebody in between."""
+
+    address: str
+    port: int
+    fingerprint: str
+
+
+@dataclass(eq=False)
+class ConnectionLost(InfrastructureError):
+    """The session ended in the middle of `during`; `detail` holds the remote side's last words, if any."""
+
+    during: str
+    detail: str
+
+
+@dataclass(eq=False)
+class TransportMissing(InfrastructureError):
+    """A program or library that this transport needs is not on the deployer's machine."""
+
+    needs: str
+
+
+@dataclass(eq=False)
+class PythonMissing(InfrastructureError):
+    """The host has no Python 3.9 or newer; `found` is what it has, "" for none."""
+
+    found: str
+
+
+@dataclass(eq=False)
+class ProtocolMismatch(InfrastructureError):
+    """The other side said something that this version of the protocol does not know."""
+
+    detail: str
+
+
+@dataclass(eq=False)
+class DiskFull(InfrastructureError):
+    """The deployment needs more bytes than the file system of `path` has free. Nothing was written."""
+
+    path: str
+    needed: int
+    free: int
+
+
+@dataclass(eq=False)
+class InodesExhausted(InfrastructureError):
+    """The deployment needs more inodes than the file system of `path` has free. Nothing was written."""
+
+    path: str
+    needed: int
+    free: int
+
+
+@dataclass(eq=False)
+class PathUnusable(InfrastructureError):
+    """The deployment directory cannot be made or written; `reason` is the system's own text."""
+
+    path: str
+    reason: str
+
+
+# ── packing ────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+@dataclass(eq=False)
+class PackingError(MikoshiError):
+    """The source cannot become a release. No node was touched."""
+
+    exit_code: ClassVar[int] = 5
+
+
+@dataclass(eq=False)
+class BuildStepFailed(PackingError):
+    """A `[[release.build]]` step failed; `lines` are its last lines of output."""
+
+    command: str
+    status: int
+    lines: List[str]
+
+
+@dataclass(eq=False)
+class BuildOutputMissing(PackingError):
+    """A build step ended well without making one of its `outputs`."""
+
+    command: str
+    output: str
+
+
+@dataclass(eq=False)
+class LinkLeavesTree(PackingError):
+    """A symbolic link points outside the release."""
+
+    path: str
+    target: str
+
+
+@dataclass(eq=False)
+class NameNotUtf8(PackingError):
+    """A file name is not UTF-8; `path` shows it escaped."""
+
+    path: str
+
+
+@dataclass(eq=False)
+class NotPackable(PackingError):
+    """A socket, device or pipe, or a file that cannot be read; `reason` says which."""
+
+    path: str
+    reason: str
+
+
+@dataclass(eq=False)
+class FileChanged(PackingError):
+    """A file kept changing while it was being packed."""
+
+    path: str
+
+
+@dataclass(eq=False)
+class NothingToPack(PackingError):
+    """Every file of the source is excluded, or there is none."""
+
+    directory: str
+
+
+@dataclass(eq=False)
+class ContentMissing(PackingError):
+    """The release's content is neither kept here nor on any node, so it cannot be sent."""
+
+    release: str
+    paths: List[str]
+
+
+@dataclass(eq=False)
+class ForeignPlatform(PackingError):
+    """Packed files are built for another platform than the node's."""
+
+    files: List[str]
+    platform: str
+    node_platform: str
+
+
+# ── on a node ──────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+@dataclass(eq=False)
+class NodeFailure(MikoshiError):
+    """A step on a node failed, for a reason that is not the machine's reachability."""
+
+    exit_code: ClassVar[int] = 5
+
+
+@dataclass(eq=False)
+class ContentCorrupt(NodeFailure):
+    """What arrived does not have the digest it was announced under."""
+
+    path: str
+    expected: str
+    got: str
+
+
+@dataclass(eq=False)
+class TreeEdited(NodeFailure):
+    """The deployment's tree on the node is not what was deployed; `paths` are the first that differ."""
+
+    seq: int
+    paths: List[str]
+
+
+@dataclass(eq=False)
+class NotStaged(NodeFailure):
+    """The node was asked for a deployment that it does not hold completely."""
+
+    seq: int
+
+
+@dataclass(eq=False)
+class SharedMissing(NodeFailure):
+    """A shared file (not a directory) is not on the node and has to be put there once, by hand."""
+
+    path: str
+
+
+@dataclass(eq=False)
+class SharedConflict(NodeFailure):
+    """The release itself packs something at or below a shared path."""
+
+    path: str
+
+
+@dataclass(eq=False)
+class RunAsImpossible(NodeFailure):
+    """`run_as` names another user than the one logged in, and there is neither root nor sudo (or no such user)."""
+
+    run_as: str
+    user: str
+    reason: str
+
+
+@dataclass(eq=False)
+class HookFailed(NodeFailure):
+    """A hook or the restart command ended with `status` (negative: killed by that signal)."""
+
+    hook: str
+    command: str
+    status: int
+    lines: List[str]
+
+
+@dataclass(eq=False)
+class HookTimeout(NodeFailure):
+    """A hook or the restart command ran longer than `seconds` and was killed with its process group."""
+
+    hook: str
+    command: str
+    seconds: float
+    lines: List[str]
+
+
+@dataclass(eq=False)
+class HealthFailed(NodeFailure):
+    """The application did not become healthy in time. `answer` is the last thing seen at `url`; `lines` its log."""
+
+    process: str
+    url: str
+    answer: str
+    seconds: float
+    lines: List[str]
+
+
+# ── the whole deploy ───────────────────────────────────────────────────────────────────────────────────────────
+
+
+@dataclass(eq=False)
+class DeployFailed(MikoshiError):
+    """How a deploy that failed ended. `causes` keep their own types; `changed` are nodes that need a person.
+
+    `exit` is 4 (out of reach before anything changed), 5 (failed before any node changed), 6 (everything was
+    reverted) or 7 (`changed` is not empty).
+    """
+
+    seq: int
+    exit: int
+    causes: List[MikoshiError]
+    changed: List[str]
+    stable: int
+    not_undone: List[str]
+
+
+@dataclass(eq=False)
+class Interrupted(MikoshiError):
+    """The user stopped the command; running it again resumes. `done` says how far it came."""
+
+    exit_code: ClassVar[int] = 130
+    done: str
+
+
+# ── the wire ───────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def _all_types(root: Type[MikoshiError]) -> Dict[str, Type[MikoshiError]]:
+    found = {root.__name__: root}
+    for child in root.__subclasses__():
+        found.update(_all_types(child))
+    return found
+
+
+def error_types() -> Dict[str, Type[MikoshiError]]:
+    """Every error of the tree by class name."""
+    return _all_types(MikoshiError)
+
+
+def to_wire(error: MikoshiError) -> Dict[str, Any]:
+    """An error as JSON-able data; the inverse of `from_wire`."""
+    return {"type": type(error).__name__, "facts": error.facts(), "node": error.node, "step": error.step}
+
+
+def from_wire(data: Dict[str, Any]) -> MikoshiError:
+    """The typed error again. An unknown type or wrong facts give a ProtocolMismatch that carries them."""
+    kind = error_types().get(str(data.get("type")))
+    facts = data.get("facts")
+    if kind is None or not isinstance(facts, dict):
+        return ProtocolMismatch(detail=f"unknown error {data!r}")
+    try:
+        error = kind(**facts)
+    except TypeError:
+        return ProtocolMismatch(detail=f"error with unknown facts {data!r}")
+    return error.on(str(data.get("node", "")), str(data.get("step", "")))
+
+
+def last_lines(text: str, count: int = 20) -> List[str]:
+    """The last `count` lines of `text` that are not blank, for the `lines` of an error."""
+    return [line for line in text.splitlines() if line.strip()][-count:]
+
+
+def places(errors: List[MikoshiError]) -> Tuple[str, ...]:
+    """The nodes named by `errors`, sorted, each once."""
+    return tuple(sorted({error.node for error in errors if error.node}))

@@ -1,0 +1,303 @@
+"""What deployer and node engine say to each other: requests, replies and events as data.
+
+Each request is a message `{"do": name, "id": n, "blobs": k, …fields}` followed by k blobs; the node answers
+`{"id": n, "ok": {…}, "blobs": k}` or `{"id": n, "error": {…}}`, and may send `{"event": {…}, "id": n}` before that.
+A request is handled completely before the next one, except `Renew`, which is answered at once.
+"""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass, field
+from typing import Any, Dict, Mapping, Optional, Tuple, Type, Union
+
+from mikoshi.core.errors import ProtocolMismatch
+
+PROTOCOL = 1
+
+
+@dataclass(frozen=True)
+class Hello:
+    """First on every session: which application, where. Reads only. `path` "" means the node's default.
+
+    Reply: NodeView (as JSON).
+    """
+
+    app: str
+    env: str
+    path: str = ""
+    run_as: str = ""
+    protocol: int = PROTOCOL
+
+
+@dataclass(frozen=True)
+class Acquire:
+    """Take the lease for `ttl` seconds. Reply: {"token": int, "view": NodeView}. Errors: LeaseHeld, PathUnusable.
+
+    Creates the environment's directories where they are missing.
+    """
+
+    holder: str
+    message: str
+    ttl: float
+
+
+@dataclass(frozen=True)
+class Renew:
+    """Extend the lease by its ttl from now. Reply: {}. Errors: Fenced."""
+
+
+@dataclass(frozen=True)
+class Release:
+    """Give the lease back. Reply: {}."""
+
+
+@dataclass(frozen=True)
+class SettingsKey:
+    """The environment's HMAC key, created if absent (anchor only, needs the lease). Reply: {"key": hex}."""
+
+
+@dataclass(frozen=True)
+class CreateRecord:
+    """Create a fleet record exclusively (anchor only). Reply: {"created": bool}: false if that seq exists."""
+
+    record: Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class UpdateRecord:
+    """Change a fleet record's outcome (anchor only). Reply: {}. Errors: DeploymentUnknown."""
+
+    seq: int
+    outcome: str
+    ended: float = 0.0
+    causes: Tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Stage:
+    """Begin (or resume) staging a deployment. Blobs: manifest or delta, transfer index, env file.
+
+    `base` "": the first blob is the encoded manifest; else it is a JSON delta against that release's manifest
+    ({"platform", "dropped", "changed"}), which the node holds. `deployment` and `settings` as JSON; settings are those of this host.
+    Reply: {"missing_bytes": int, "staged": bool} and one blob: a bitmap of missing chunks (core.transfer). "staged"
+    means that nothing is left to do, StageEnd included.
+    Errors: ContentMissing if base is not held, DiskFull, InodesExhausted, SharedMissing, SharedConflict, ForeignPlatform …
+    """
+
+    deployment: Mapping[str, Any]
+    settings: Mapping[str, Any]
+    base: str = ""
+
+
+@dataclass(frozen=True)
+class StageEnd:
+    """After the missing chunks were sent as `C` frames: verify, sync, record. Reply: {"reused": int, "received": int}
+    in bytes. Errors: ContentCorrupt, DiskFull …"""
+
+    seq: int
+
+
+@dataclass(frozen=True)
+class Activate:
+    """Flip to a staged deployment: verify, before_activate, rename, restart, health, after_activate.
+
+    `previous` is where `current` goes back to if that fails (0: nowhere). Events: Output. Reply: {"seconds": float, "changed": bool}. A failure
+    carries its own type; the node has by then gone back to `previous`, or the reply's "current" in the error's envelope tells otherwise.
+    """
+
+    seq: int
+    previous: int
+
+
+@dataclass(frozen=True)
+class Revert:
+    """Go back to the kept deployment `seq` (0: remove `current`): verify, rename, restart, health; no hooks.
+
+    Done already is success. Reply: {"changed": bool}. Errors: TreeEdited, HealthFailed …
+    """
+
+    seq: int
+
+
+@dataclass(frozen=True)
+class Alive:
+    """Check health of the running deployment once more (end of bake). Reply: {}. Errors: HealthFailed."""
+
+
+@dataclass(frozen=True)
+class Settle:
+    """Record how the attempt ended here and prune. `keep` counts successful deployments; `protect` are never pruned.
+
+    Reply: {"pruned": [seq …]}.
+    """
+
+    seq: int
+    outcome: str
+    stable: int
+    keep: int
+    protect: Tuple[int, ...]
+    entry: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class History:
+    """The audit trail, newest last. Reply: {"entries": […]}."""
+
+    limit: int = 100
+
+
+@dataclass(frozen=True)
+class Describe:
+    """Manifest and index of a release the node holds. Reply: {} and two blobs. Errors: ContentMissing."""
+
+    release: str
+
+
+@dataclass(frozen=True)
+class Fetch:
+    """Send chunks of a release the node holds as `C` frames, then the reply {}. Blob: bitmap of wanted chunks."""
+
+    release: str
+
+
+Request = Union[
+    Hello, Acquire, Renew, Release, SettingsKey, CreateRecord, UpdateRecord, Stage, StageEnd, Activate, Revert, Alive,
+    Settle, History, Describe, Fetch,
+]  # fmt: skip
+REQUESTS: Tuple[Type[Any], ...] = (
+    Hello, Acquire, Renew, Release, SettingsKey, CreateRecord, UpdateRecord, Stage, StageEnd, Activate, Revert, Alive,
+    Settle, History, Describe, Fetch,
+)  # fmt: skip
+_BY_NAME = {kind.__name__: kind for kind in REQUESTS}
+
+
+def to_message(request: Request) -> Dict[str, Any]:
+    """A request as JSON-able data, without its id and blobs."""
+    return {"do": type(request).__name__, **asdict(request)}
+
+
+def from_message(data: Mapping[str, Any]) -> Request:
+    """The request in `data`; raises ProtocolMismatch."""
+    kind = _BY_NAME.get(str(data.get("do")))
+    if kind is None:
+        raise ProtocolMismatch(f"unknown request {data.get('do')!r}")
+    values = {name: value for name, value in data.items() if name not in ("do", "id", "blobs")}
+    for name in ("causes", "protect"):
+        if name in values:
+            values[name] = tuple(values[name])
+    try:
+        return kind(**values)  # type: ignore[no-any-return]
+    except TypeError as error:
+        raise ProtocolMismatch(f"{kind.__name__}: {error}") from error
+
+
+# ── what a node shows of itself ────────────────────────────────────────────────────────────────────────────────
+
+
+@dataclass(frozen=True)
+class LeaseView:
+    """The lease as the node sees it; `expires_in` in seconds, `alive` whether it still binds anyone."""
+
+    holder: str
+    message: str
+    token: int
+    expires_in: float
+    alive: bool
+
+
+@dataclass(frozen=True)
+class Kept:
+    """A deployment that stands on the node. `staged`: complete and recorded; `verdict` is its attempt's outcome here:
+    "" (never activated), "running", "done" or "failed"."""
+
+    seq: int
+    release: str
+    settings_digest: str
+    staged: bool
+    verdict: str = ""
+    by: str = ""
+    at: float = 0.0
+    message: str = ""
+
+
+@dataclass(frozen=True)
+class NodeView:
+    """Everything a deployer needs to know of a node to plan. Sizes in bytes, counts of inodes (-1: unlimited).
+
+    `identity` is equal for two names of one machine and directory. `current` 0: nothing runs. `interrupted` names the
+    step that the journal says was begun and never ended. `fleet` is not empty on the anchor only.
+    """
+
+    hostname: str
+    user: str
+    uid: int
+    root: bool
+    python: str
+    platform: str
+    boot_id: str
+    identity: str
+    path: str
+    free_bytes: int
+    free_inodes: int
+    current: int = 0
+    kept: Tuple[Kept, ...] = ()
+    highest_seq: int = 0
+    interrupted: str = ""
+    lease: Optional[LeaseView] = None
+    fleet: Tuple[Mapping[str, Any], ...] = ()
+    warnings: Tuple[str, ...] = ()
+
+    def to_json(self) -> Dict[str, Any]:
+        """The view as JSON-able data."""
+        return asdict(self)
+
+    def holds(self, seq: int) -> Optional[Kept]:
+        """The kept deployment with this number, or None."""
+        return next((kept for kept in self.kept if kept.seq == seq), None)
+
+
+def node_view_from_json(data: Mapping[str, Any]) -> NodeView:
+    """The inverse of `NodeView.to_json`; raises ProtocolMismatch."""
+    try:
+        values: Dict[str, Any] = dict(data)
+        values["kept"] = tuple(Kept(**kept) for kept in values.get("kept", ()))
+        values["lease"] = LeaseView(**values["lease"]) if values.get("lease") else None
+        for name in ("fleet", "warnings"):
+            values[name] = tuple(values.get(name, ()))
+        return NodeView(**values)
+    except TypeError as error:
+        raise ProtocolMismatch(f"a node's view of itself: {error}") from error
+
+
+@dataclass(frozen=True)
+class Output:
+    """Event: a line that a hook or the restart command printed."""
+
+    source: str
+    line: str
+
+
+@dataclass(frozen=True)
+class StepStarted:
+    """Event: the engine journalled the begin of `step`."""
+
+    step: str
+
+
+NODE_EVENTS: Tuple[Type[Any], ...] = (Output, StepStarted)
+
+
+def event_to_json(event: Union[Output, StepStarted]) -> Dict[str, Any]:
+    """A node's event as JSON-able data."""
+    return {"kind": type(event).__name__, **asdict(event)}
+
+
+def event_from_json(data: Mapping[str, Any]) -> Union[Output, StepStarted]:
+    """The inverse of `event_to_json`; raises ProtocolMismatch."""
+    values = dict(data)
+    kind = {event.__name__: event for event in NODE_EVENTS}.get(str(values.pop("kind", "")))
+    if kind is None:
+        raise ProtocolMismatch(f"unknown event {data!r}")
+    return kind(**values)  # type: ignore[no-any-return]
+
+

@@ -1,0 +1,201 @@
+"""A release: an immutable, content-addressed tree of files; its id is the SHA-256 of its manifest.
+
+The manifest's bytes are the identity (DESIGN §5a): a version line, the platform, and the entries sorted by raw
+UTF-8 path, every field length-prefixed so that no name can imitate a boundary. Nothing here touches a file.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+from typing import Dict, Iterable, Iterator, List, Tuple
+
+VERSION_LINE = b"mikoshi release 1\n"
+ANY_PLATFORM = "any"
+FILE, LINK, DIRECTORY = "file", "link", "dir"
+_KINDS = (FILE, LINK, DIRECTORY)
+
+
+class MalformedManifest(ValueError):
+    """The bytes are not a manifest in canonical form, or an entry is one that no release may hold."""
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One thing in the tree.
+
+    `path` is relative, with `/`; `mode` is 0o755 or 0o644 for files and 0 otherwise; `digest` (hex) and `size` (bytes)
+    describe a file's content; `target` is a link's text.
+    """
+
+    kind: str
+    path: str
+    mode: int = 0
+    size: int = 0
+    digest: str = ""
+    target: str = ""
+
+
+def file_entry(path: str, mode: int, size: int, digest: str) -> Entry:
+    """A file; any executable bit makes its mode 0o755, otherwise it is 0o644."""
+    return Entry(FILE, path, 0o755 if mode & 0o111 else 0o644, size, digest)
+
+
+def link_entry(path: str, target: str) -> Entry:
+    """A symbolic link with the text `target`."""
+    return Entry(LINK, path, target=target)
+
+
+def directory_entry(path: str) -> Entry:
+    """A directory that has nothing in it."""
+    return Entry(DIRECTORY, path)
+
+
+@dataclass(frozen=True)
+class Manifest:
+    """What a release is: its platform and its entries, sorted by the bytes of their paths."""
+
+    platform: str
+    entries: Tuple[Entry, ...]
+
+    def files(self) -> Iterator[Entry]:
+        """The entries that are files, in order."""
+        return (entry for entry in self.entries if entry.kind == FILE)
+
+    def size(self) -> int:
+        """The sum of the files' sizes in bytes."""
+        return sum(entry.size for entry in self.entries)
+
+
+def manifest(platform: str, entries: Iterable[Entry]) -> Manifest:
+    """A manifest with its entries in canonical order; raises MalformedManifest for one that no node could hold."""
+    ordered = tuple(sorted(entries, key=lambda entry: entry.path.encode()))
+    _check(ordered)
+    return Manifest(platform, ordered)
+
+
+def release_id(encoded: bytes) -> str:
+    """The release's id: the SHA-256, in hex, of its encoded manifest."""
+    return hashlib.sha256(encoded).hexdigest()
+
+
+def link_leaves_tree(path: str, target: str) -> bool:
+    """Whether the link at `path` with the text `target` is absolute or climbs above the tree's root."""
+    if target.startswith("/") or not target:
+        return True
+    depth = path.count("/")
+    for part in target.split("/"):
+        if part == "..":
+            depth -= 1
+            if depth < 0:
+                return True
+        elif part not in ("", "."):
+            depth += 1
+    return False
+
+
+def _check(entries: Tuple[Entry, ...]) -> None:
+    kinds: Dict[str, str] = {}
+    for entry in entries:
+        parts = entry.path.split("/")
+        if any(part in ("", ".", "..") for part in parts) or "\0" in entry.path:
+            raise MalformedManifest(f"path {entry.path!r} is not a plain relative path")
+        if entry.path in kinds:
+            raise MalformedManifest(f"path {entry.path!r} stands twice")
+        if entry.kind == LINK and link_leaves_tree(entry.path, entry.target):
+            raise MalformedManifest(f"link {entry.path!r} leaves the tree")
+        if entry.kind == FILE and (entry.mode not in (0o644, 0o755) or len(entry.digest) != 64 or entry.size < 0):
+            raise MalformedManifest(f"file {entry.path!r} has no proper mode, size or digest")
+        kinds[entry.path] = entry.kind
+    for path in kinds:
+        parent = path.rpartition("/")[0]
+        while parent:
+            if parent in kinds:
+                raise MalformedManifest(f"{parent!r} is a {kinds[parent]} and has {path!r} below it")
+            parent = parent.rpartition("/")[0]
+
+
+# ── encoding ───────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def _field(value: bytes) -> bytes:
+    return b"%d:%s," % (len(value), value)
+
+
+def _encode_entry(entry: Entry) -> bytes:
+    if entry.kind == FILE:
+        detail = (b"%o" % entry.mode, b"%d" % entry.size, entry.digest.encode())
+    elif entry.kind == LINK:
+        detail = (b"", b"", entry.target.encode())
+    else:
+        detail = (b"", b"", b"")
+    return b"".join(_field(value) for value in (entry.kind.encode(), entry.path.encode(), *detail))
+
+
+def encode(release: Manifest) -> bytes:
+    """The manifest's canonical bytes; equal trees give equal bytes on any machine."""
+    head = VERSION_LINE + _field(release.platform.encode())
+    return head + b"".join(_encode_entry(entry) for entry in release.entries)
+
+
+def decode(data: bytes) -> Manifest:
+    """The manifest in `data`; raises MalformedManifest unless these are exactly the canonical bytes."""
+    if not data.startswith(VERSION_LINE):
+        raise MalformedManifest("not a manifest of a known version")
+    try:
+        values = [value.decode() for value in _fields(data, len(VERSION_LINE))]
+    except UnicodeDecodeError as error:
+        raise MalformedManifest("a name is not UTF-8") from error
+    if len(values) % 5 != 1:
+        raise MalformedManifest("an entry is cut short")
+    rows = [values[index : index + 5] for index in range(1, len(values), 5)]
+    result = manifest(values[0], [_decode_entry(row) for row in rows])
+    if encode(result) != data:
+        raise MalformedManifest("not in canonical form")
+    return result
+
+
+def _fields(data: bytes, at: int) -> Iterator[bytes]:
+    end = len(data)
+    while at < end:
+        colon = data.find(b":", at, at + 20)
+        if colon < 0 or not data[at:colon].isdigit():
+            raise MalformedManifest("a field has no length")
+        start, at = colon + 1, colon + 1 + int(data[at:colon])
+        if data[at : at + 1] != b",":
+            raise MalformedManifest("a field does not end where it says")
+        yield data[start:at]
+        at += 1
+
+
+def _decode_entry(row: List[str]) -> Entry:
+    kind, path, mode, size, detail = row
+    if kind not in _KINDS:
+        raise MalformedManifest(f"unknown kind {kind!r}")
+    if kind != FILE:
+        return Entry(kind, path, target=detail)
+    try:
+        return Entry(FILE, path, int(mode, 8), int(size), detail)
+    except ValueError as error:
+        raise MalformedManifest(f"file {path!r} has no proper mode or size") from error
+
+
+# ── deltas ─────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def difference(old: Manifest, new: Manifest) -> Tuple[Tuple[str, ...], Tuple[Entry, ...]]:
+    """What leads from `old` to `new`: the paths to drop, and the entries to add or replace."""
+    before = {entry.path: entry for entry in old.entries}
+    after = {entry.path for entry in new.entries}
+    dropped = tuple(path for path in before if path not in after)
+    changed = tuple(entry for entry in new.entries if before.get(entry.path) != entry)
+    return dropped, changed
+
+
+def patched(old: Manifest, platform: str, dropped: Iterable[str], changed: Iterable[Entry]) -> Manifest:
+    """The inverse of `difference`; the caller compares the result's id with the one it was promised."""
+    entries = {entry.path: entry for entry in old.entries}
+    for path in dropped:
+        entries.pop(path, None)
+    entries.update((entry.path, entry) for entry in changed)
+    return manifest(platform, entries.values())

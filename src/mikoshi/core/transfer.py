@@ -1,0 +1,113 @@
+"""The transfer index: how a release's files are cut into chunks for transport.
+
+It is versioned and apart from the release's identity, so that a better chunker renames nothing. A file that is not
+listed is one chunk, its own content. The node and the deployer number the chunks of a release alike (`chunks`), so
+that what is missing travels as a bitmap.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from typing import Dict, Iterator, List, Tuple
+
+from mikoshi.core.release import Manifest
+
+INDEX_VERSION = 1
+
+
+class MalformedIndex(ValueError):
+    """The bytes are not a transfer index of a known version, or it does not fit its manifest."""
+
+
+@dataclass(frozen=True)
+class Chunk:
+    """A piece of content: SHA-256 in hex and size in bytes."""
+
+    digest: str
+    size: int
+
+
+@dataclass(frozen=True)
+class TransferIndex:
+    """Files' digests → their chunks in order, for files of more than one chunk."""
+
+    files: Dict[str, Tuple[Chunk, ...]]
+
+    def chunks_of(self, digest: str, size: int) -> Tuple[Chunk, ...]:
+        """The chunks of the file with this content, in order; an empty file has none."""
+        if size == 0:
+            return ()
+        return self.files.get(digest) or (Chunk(digest, size),)
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where a chunk stands: a file's digest, an offset in bytes, and the chunk."""
+
+    file: str
+    offset: int
+    chunk: Chunk
+
+
+def places(release: Manifest, index: TransferIndex) -> Iterator[Place]:
+    """Every chunk of every distinct file content, in the manifest's order."""
+    seen = set()
+    for entry in release.files():
+        if entry.digest in seen:
+            continue
+        seen.add(entry.digest)
+        offset = 0
+        for chunk in index.chunks_of(entry.digest, entry.size):
+            yield Place(entry.digest, offset, chunk)
+            offset += chunk.size
+
+
+def chunks(release: Manifest, index: TransferIndex) -> Tuple[Chunk, ...]:
+    """The distinct chunks of a release; a chunk's position here is its number on the wire."""
+    distinct: Dict[str, Chunk] = {}
+    for place in places(release, index):
+        distinct.setdefault(place.chunk.digest, place.chunk)
+    return tuple(distinct.values())
+
+
+def encode(index: TransferIndex) -> bytes:
+    """The index as bytes (JSON, sorted)."""
+    files = {digest: [[c.digest, c.size] for c in parts] for digest, parts in sorted(index.files.items())}
+    return json.dumps({"version": INDEX_VERSION, "files": files}, separators=(",", ":")).encode()
+
+
+def decode(data: bytes) -> TransferIndex:
+    """The index in `data`; raises MalformedIndex."""
+    try:
+        raw = json.loads(data)
+        if raw["version"] != INDEX_VERSION:
+            raise MalformedIndex(f"transfer index of unknown version {raw['version']!r}")
+        files = {
+            str(digest): tuple(Chunk(str(part), int(size)) for part, size in parts)
+            for digest, parts in raw["files"].items()
+        }
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        raise MalformedIndex("not a transfer index") from error
+    return TransferIndex(files)
+
+
+def check(release: Manifest, index: TransferIndex) -> None:
+    """Raise MalformedIndex unless every listed file's chunks add up to its size."""
+    for entry in release.files():
+        parts = index.files.get(entry.digest)
+        if parts is not None and sum(part.size for part in parts) != entry.size:
+            raise MalformedIndex(f"chunks of {entry.path!r} do not add up to its size")
+
+
+def bitmap(numbers: List[int], count: int) -> bytes:
+    """`numbers` below `count` as bits, lowest first."""
+    bits = bytearray((count + 7) // 8)
+    for number in numbers:
+        bits[number >> 3] |= 1 << (number & 7)
+    return bytes(bits)
+
+
+def numbers(bits: bytes) -> List[int]:
+    """The inverse of `bitmap`, ascending."""
+    return [index * 8 + bit for index, byte in enumerate(bits) if byte for bit in range(8) if byte >> bit & 1]
