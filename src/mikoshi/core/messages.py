@@ -299,5 +299,3 @@ def event_from_json(data: Mapping[str, Any]) -> Union[Output, StepStarted]:
     if kind is None:
         raise ProtocolMismatch(f"unknown event {data!r}")
     return kind(**values)  # type: ignore[no-any-return]
-
-

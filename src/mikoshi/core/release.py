@@ -104,7 +104,9 @@ def _check(entries: Tuple[Entry, ...]) -> None:
             raise MalformedManifest(f"path {entry.path!r} stands twice")
         if entry.kind == LINK and link_leaves_tree(entry.path, entry.target):
             raise MalformedManifest(f"link {entry.path!r} leaves the tree")
-        if entry.kind == FILE and (entry.mode not in (0o644, 0o755) or len(entry.digest) != 64 or entry.size < 0):
+        if entry.kind == FILE and (
+            entry.mode not in (0o644, 0o755) or len(entry.digest) != 64 or entry.size < 0
+        ):
             raise MalformedManifest(f"file {entry.path!r} has no proper mode, size or digest")
         kinds[entry.path] = entry.kind
     for path in kinds:

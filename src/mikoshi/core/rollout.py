@@ -1,21 +1,48 @@
-"""placeholder to be replaced in minutes"""
+"""The way of a fleet from one deployment to another, as a pure state machine.
+
+`begin` gives a state and the first actions; `step` takes one event and gives the next state and actions. The engine
+carries actions out and feeds back what happened; clock and nodes are nowhere in here. What the machine guarantees:
+
+* no node flips before every node of the rollout that can still be reached has staged (stage, then flip);
+* a wave begins only when the one before it is healthy and baked;
+* one failure or lost node more than the budget, and nothing flips any more: what flipped goes back, once;
+* a rollout that reverts never goes forward again.
+"""
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from typing import Dict, Iterable, Mapping, Optional, Tuple, Union
+
+# A node's place in the rollout. `failed`: its flip failed and it went back by itself. `lost`: out of reach.
+# `stuck`: it neither runs the target nor could go back.
+WAITING, STAGED, FLIPPING, FLIPPED = "waiting", "staged", "flipping", "flipped"
+FAILED, LOST, BACKING, BACK, STUCK = "failed", "lost", "backing", "back", "stuck"
+
+# The rollout's own phase.
+STAGING, ROLLING, BAKING, CHECKING, REVERTING, ENDED = (
+    "staging",
+    "rolling",
+    "baking",
+    "checking",
+    "reverting",
+    "ended",
+)
+
+# How it ended.
+COMPLETE, REVERTED, UNTOUCHED, PARTIAL = "complete", "reverted", "untouched", "partial"
 
 
 @dataclass(frozen=True)
 class Amount:
-    """So many nodes, or so many percent of them (one of the two is 0)."""
+    """So many nodes, or so many percent of them; one of the two is 0."""
 
     count: int = 0
     percent: int = 0
 
     def of(self, total: int) -> int:
-        """How many of `total` nodes this is; at least one, rounded up."""
-        wanted = self.count or -(-total * self.percent // 100)
-        return max(1, wanted)
+        """How many of `total` nodes this is: rounded up, at least one."""
+        return max(1, self.count or -(-total * self.percent // 100))
 
 
 @dataclass(frozen=True)
@@ -27,3 +54,322 @@ class Policy:
     bake: float = 0.0
     max_failures: int = 0
     max_unreachable: int = 0
+
+
+# ── events: what the engine tells ──────────────────────────────────────────────────────────────────────────────
+
+
+@dataclass(frozen=True)
+class Staged:
+    """The node holds everything and it verified."""
+
+    node: str
+
+
+@dataclass(frozen=True)
+class Flipped:
+    """The node runs the target, healthy."""
+
+    node: str
+
+
+@dataclass(frozen=True)
+class Alive:
+    """The node is still healthy at the end of the bake."""
+
+    node: str
+
+
+@dataclass(frozen=True)
+class Failed:
+    """A step failed on the node. `restored`: it runs what it ran before (always so while staging)."""
+
+    node: str
+    restored: bool = True
+
+
+@dataclass(frozen=True)
+class Lost:
+    """The node cannot be reached any more."""
+
+    node: str
+
+
+@dataclass(frozen=True)
+class Reverted:
+    """The node runs what it is to go back to."""
+
+    node: str
+
+
+@dataclass(frozen=True)
+class RevertFailed:
+    """The node could not go back, or not be reached to do so."""
+
+    node: str
+
+
+@dataclass(frozen=True)
+class Tick:
+    """Time went on."""
+
+
+@dataclass(frozen=True)
+class Abort:
+    """Somebody wants the rollout to go back."""
+
+
+Event = Union[Staged, Flipped, Alive, Failed, Lost, Reverted, RevertFailed, Tick, Abort]
+
+
+# ── actions: what the engine is to do ──────────────────────────────────────────────────────────────────────────
+
+
+@dataclass(frozen=True)
+class Stage:
+    """Bring everything to the node."""
+
+    node: str
+
+
+@dataclass(frozen=True)
+class Flip:
+    """Activate the target on the node."""
+
+    node: str
+    wave: int
+
+
+@dataclass(frozen=True)
+class Bake:
+    """Tell time (Tick) at `until`, on the clock that `step` is given."""
+
+    until: float
+
+
+@dataclass(frozen=True)
+class CheckAlive:
+    """Check the node's health once more."""
+
+    node: str
+
+
+@dataclass(frozen=True)
+class BeginRevert:
+    """From here on the rollout goes back: record that before any node does."""
+
+
+@dataclass(frozen=True)
+class Revert:
+    """Bring the node back to what it ran before."""
+
+    node: str
+
+
+@dataclass(frozen=True)
+class End:
+    """It is over; `outcome` is COMPLETE, REVERTED, UNTOUCHED (nothing had changed) or PARTIAL (nodes are stuck)."""
+
+    outcome: str
+
+
+Action = Union[Stage, Flip, Bake, CheckAlive, BeginRevert, Revert, End]
+Actions = Tuple[Action, ...]
+
+
+@dataclass(frozen=True)
+class State:
+    """Where a rollout is. `order` is the order in which nodes flip; `wave` the nodes now flipping or baking."""
+
+    policy: Policy
+    order: Tuple[str, ...]
+    nodes: Mapping[str, str]
+    phase: str = STAGING
+    wave: Tuple[str, ...] = ()
+    waves: int = 0
+    alive: Tuple[str, ...] = ()
+    until: float = 0.0
+    outcome: str = ""
+    changed: bool = False
+    aborted: bool = False
+
+    def at(self, *places: str) -> Tuple[str, ...]:
+        """The nodes that are at one of `places`, in flipping order."""
+        return tuple(node for node in self.order if self.nodes[node] in places)
+
+    def moved(self, node: str, place: str) -> "State":
+        """The state with `node` at `place`."""
+        nodes: Dict[str, str] = dict(self.nodes)
+        nodes[node] = place
+        return replace(self, nodes=nodes)
+
+
+Result = Tuple[State, Actions]
+
+
+def begin(
+    policy: Policy,
+    nodes: Iterable[str],
+    now: float,
+    staged: Iterable[str] = (),
+    flipped: Iterable[str] = (),
+    failed: Iterable[str] = (),
+    lost: Iterable[str] = (),
+) -> Result:
+    """A rollout over `nodes`; the other arguments say what an interrupted attempt had already reached.
+
+    Nodes that had flipped already are checked for health again in the first bake like those that flip now.
+    """
+    order = tuple(nodes)
+    places = dict.fromkeys(order, WAITING)
+    for group, place in ((staged, STAGED), (flipped, FLIPPED), (failed, FAILED), (lost, LOST)):
+        places.update((node, place) for node in group if node in places)
+    state = State(policy, order, places)
+    state = replace(state, changed=bool(state.at(FLIPPED, FAILED)))
+    if _over_budget(state):
+        return _turn_back(state)
+    staging: Actions = tuple(Stage(node) for node in state.at(WAITING))
+    after, actions = _after_staging(state, now)
+    return after, (*staging, *actions)
+
+
+def step(state: State, event: Event, now: float) -> Result:
+    """The state after `event` at time `now` (seconds, monotonic), and what is to be done."""
+    if state.phase == ENDED:
+        return state, ()
+    if isinstance(event, Abort):
+        return _turn_back(replace(state, aborted=True)) if state.phase != REVERTING else (state, ())
+    if isinstance(event, Tick):
+        return _baked(state, now) if state.phase == BAKING and now >= state.until else (state, ())
+    if event.node not in state.nodes:
+        return state, ()
+    moved = _recorded(state, event)
+    if moved.phase == REVERTING:
+        return _next_revert(moved)
+    if _over_budget(moved):
+        return _turn_back(moved)
+    return _go_on(moved, now)
+
+
+def _recorded(state: State, event: Event) -> State:
+    """The state with what `event` says of its node, without any consequence drawn."""
+    if isinstance(event, Staged) and state.nodes[event.node] == WAITING:
+        return state.moved(event.node, STAGED)
+    if isinstance(event, Flipped) and state.nodes[event.node] == FLIPPING:
+        return state.moved(event.node, FLIPPED)
+    if isinstance(event, Alive):
+        return replace(state, alive=(*state.alive, event.node))
+    if isinstance(event, Failed):
+        return _failed(state, event)
+    if isinstance(event, Lost):
+        return state.moved(event.node, STUCK if state.phase == REVERTING else LOST)
+    if isinstance(event, Reverted):
+        return state.moved(event.node, BACK)
+    if isinstance(event, RevertFailed):
+        return state.moved(event.node, STUCK)
+    return state
+
+
+def _failed(state: State, event: Failed) -> State:
+    """A failed health check leaves the node on the target; a failed flip leaves it where it was, or stuck."""
+    place = state.nodes[event.node]
+    if place in (WAITING, STAGED):
+        return state.moved(event.node, FAILED)
+    if place == FLIPPED:
+        return replace(state.moved(event.node, FLIPPED), aborted=True)
+    return state.moved(event.node, FAILED if event.restored else STUCK)
+
+
+def _over_budget(state: State) -> bool:
+    """Whether more has failed than the policy allows. While staging nothing has changed yet, so no failure is allowed."""
+    failures = len(state.at(FAILED, STUCK))
+    allowed = 0 if state.phase == STAGING else state.policy.max_failures
+    lost = len(state.at(LOST)) > state.policy.max_unreachable
+    return state.aborted or failures > allowed or lost or not state.at(WAITING, STAGED, FLIPPING, FLIPPED)
+
+
+def _go_on(state: State, now: float) -> Result:
+    if state.phase == STAGING:
+        return _after_staging(state, now)
+    if state.phase == ROLLING:
+        return _after_flips(state, now)
+    if state.phase == CHECKING:
+        return _after_checks(state, now)
+    return state, ()
+
+
+def _after_staging(state: State, now: float) -> Result:
+    if state.at(WAITING):
+        return state, ()
+    return _next_wave(replace(state, phase=ROLLING), now)
+
+
+def _next_wave(state: State, now: float) -> Result:
+    """Begin the next wave, or end. Nodes found flipped at the begin count as waves gone by, but are baked again."""
+    ready = state.at(STAGED)
+    if not ready:
+        done = state.at(FLIPPED)
+        if state.waves == 0 and state.policy.bake > 0 and done:
+            return _bake(replace(state, wave=done, waves=1), now)
+        return replace(state, phase=ENDED, outcome=COMPLETE), (End(COMPLETE),)
+    first = not state.at(FLIPPED) and state.waves == 0
+    amount = state.policy.first if first else state.policy.step
+    wave = ready[: amount.of(len(state.order))]
+    number = state.waves + 1
+    state = replace(state, phase=ROLLING, wave=wave, waves=number, changed=True)
+    for node in wave:
+        state = state.moved(node, FLIPPING)
+    return state, tuple(Flip(node, number) for node in wave)
+
+
+def _after_flips(state: State, now: float) -> Result:
+    if state.at(FLIPPING):
+        return state, ()
+    return _bake(state, now)
+
+
+def _bake(state: State, now: float) -> Result:
+    if state.policy.bake <= 0:
+        return _next_wave(state, now)
+    until = now + state.policy.bake
+    return replace(state, phase=BAKING, until=until), (Bake(until),)
+
+
+def _baked(state: State, now: float) -> Result:
+    """The bake is over: every node that flipped so far must still be healthy."""
+    state = replace(state, phase=CHECKING, alive=())
+    return state, tuple(CheckAlive(node) for node in state.at(FLIPPED))
+
+
+def _after_checks(state: State, now: float) -> Result:
+    if set(state.at(FLIPPED)) - set(state.alive):
+        return state, ()
+    return _next_wave(state, now)
+
+
+def _turn_back(state: State) -> Result:
+    """Nothing flips from here on. A node in the middle of its flip is awaited, then brought back."""
+    if not state.changed:
+        return replace(state, phase=ENDED, outcome=UNTOUCHED), (End(UNTOUCHED),)
+    after, actions = _next_revert(replace(state, phase=REVERTING))
+    return after, (BeginRevert(), *actions)
+
+
+def _next_revert(state: State) -> Result:
+    """Bring back every node that flipped, or may have: a lost one is tried once more."""
+    backing = state.at(FLIPPED, LOST)
+    for node in backing:
+        state = state.moved(node, BACKING)
+    actions: Actions = tuple(Revert(node) for node in backing)
+    if state.at(FLIPPING, BACKING):
+        return state, actions
+    outcome = PARTIAL if state.at(STUCK) else REVERTED
+    return replace(state, phase=ENDED, outcome=outcome), (*actions, End(outcome))
+
+
+def revert_only(nodes: Iterable[str], stuck: Optional[Iterable[str]] = None) -> Result:
+    """A rollout that was interrupted while it went back: only `nodes` are still to be brought back."""
+    order = tuple(nodes)
+    places = dict.fromkeys(order, FLIPPED)
+    places.update(dict.fromkeys(stuck or (), STUCK))
+    return _next_revert(State(Policy(), tuple(places), places, phase=REVERTING, changed=True))

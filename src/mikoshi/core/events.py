@@ -1,0 +1,216 @@
+"""Everything that happens, as one versioned union: progress bars, `--json`, history and notifications are views of it.
+
+Field names are part of the interface: a change that is not an addition raises EVENTS_VERSION. Times are seconds, sizes
+bytes.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import asdict, dataclass
+from typing import Any, Dict, Mapping, Tuple, Type, Union
+
+EVENTS_VERSION = 1
+
+
+@dataclass(frozen=True)
+class CommandBegan:
+    """A command that changes or looks at an environment began. `verb` is the command line's."""
+
+    verb: str
+    app: str
+    env: str
+    hosts: Tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class BuildBegan:
+    """A build step begins, or is `reused` because its inputs did not change. `where` is "here" or a host."""
+
+    command: str
+    where: str
+    reused: bool
+
+
+@dataclass(frozen=True)
+class BuildOutput:
+    """A line that a build step printed."""
+
+    line: str
+
+
+@dataclass(frozen=True)
+class Packed:
+    """The release is there. `hashed` counts the files that had to be read."""
+
+    release: str
+    files: int
+    size: int
+    hashed: int
+    commit: str
+    dirty: bool
+    seconds: float
+
+
+@dataclass(frozen=True)
+class Note:
+    """Something a person should know that stops nothing."""
+
+    text: str
+    node: str = ""
+
+
+@dataclass(frozen=True)
+class NodeReached:
+    """The session to a node is open and its engine answered."""
+
+    node: str
+    seconds: float
+
+
+@dataclass(frozen=True)
+class NodeLost:
+    """A node cannot be reached, at the begin or later. `error` as in core.errors.to_wire."""
+
+    node: str
+    error: Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class AttemptBegan:
+    """A deployment begins, or an unfinished one is `resumed`. `stable` is what the fleet goes back to (0: none)."""
+
+    seq: int
+    release: str
+    stable: int
+    resumed: bool
+    reasons: Tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class StageBegan:
+    """The node lacks `missing` bytes."""
+
+    node: str
+    missing: int
+
+
+@dataclass(frozen=True)
+class StageProgress:
+    """So many of the missing bytes (uncompressed) are on their way."""
+
+    node: str
+    sent: int
+    missing: int
+
+
+@dataclass(frozen=True)
+class StageEnded:
+    """The node holds everything and it verified. `reused` bytes were there already."""
+
+    node: str
+    received: int
+    reused: int
+    seconds: float
+
+
+@dataclass(frozen=True)
+class WaveBegan:
+    """These nodes flip now."""
+
+    number: int
+    nodes: Tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class StepBegan:
+    """A node's engine began a step of its journal."""
+
+    node: str
+    step: str
+
+
+@dataclass(frozen=True)
+class NodeOutput:
+    """A line that a hook or the restart command printed on a node."""
+
+    node: str
+    source: str
+    line: str
+
+
+@dataclass(frozen=True)
+class NodeFlipped:
+    """The node runs the deployment, healthy where that is checked."""
+
+    node: str
+    seq: int
+    seconds: float
+
+
+@dataclass(frozen=True)
+class BakeBegan:
+    """The wave is watched for so long before the next one begins."""
+
+    seconds: float
+
+
+@dataclass(frozen=True)
+class NodeFailed:
+    """A step failed on a node. `restored`: it runs what it ran before."""
+
+    node: str
+    error: Mapping[str, Any]
+    restored: bool
+
+
+@dataclass(frozen=True)
+class RevertBegan:
+    """The fleet goes back to `stable` (0: to nothing)."""
+
+    seq: int
+    stable: int
+
+
+@dataclass(frozen=True)
+class NodeReverted:
+    """The node runs `seq` again (0: nothing)."""
+
+    node: str
+    seq: int
+
+
+@dataclass(frozen=True)
+class CommandEnded:
+    """The command is over. `outcome`: "done", "nothing to do", "reverted", "untouched", "partial" or "held"."""
+
+    outcome: str
+    seq: int
+    release: str
+    seconds: float
+    connects: int
+    round_trips: int
+    bytes_sent: int
+    bytes_received: int
+
+
+Event = Union[
+    CommandBegan, BuildBegan, BuildOutput, Packed, Note, NodeReached, NodeLost, AttemptBegan, StageBegan,
+    StageProgress, StageEnded, WaveBegan, StepBegan, NodeOutput, NodeFlipped, BakeBegan, NodeFailed, RevertBegan,
+    NodeReverted, CommandEnded,
+]  # fmt: skip
+EVENTS: Tuple[Type[Any], ...] = (
+    CommandBegan, BuildBegan, BuildOutput, Packed, Note, NodeReached, NodeLost, AttemptBegan, StageBegan,
+    StageProgress, StageEnded, WaveBegan, StepBegan, NodeOutput, NodeFlipped, BakeBegan, NodeFailed, RevertBegan,
+    NodeReverted, CommandEnded,
+)  # fmt: skip
+
+
+def event_name(kind: Type[Any]) -> str:
+    """An event's name in JSON: its class name in snake case."""
+    return re.sub(r"(?<!^)(?=[A-Z])", "_", kind.__name__).lower()
+
+
+def to_json(event: Event, at: float) -> Dict[str, Any]:
+    """An event as JSON-able data; `at` is when it happened, in seconds since 1970, UTC."""
+    return {"v": EVENTS_VERSION, "event": event_name(type(event)), "at": round(at, 3), **asdict(event)}
