@@ -1,0 +1,1 @@
+"""What `make` runs besides the tests: checks of documentation and source, and their reports."""
