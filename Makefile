@@ -58,7 +58,7 @@ bench: $(INSTALLED) ## Measure against other tools, side by side, and write docs
 	@$(BIN)/python -m bench.push
 
 hosts: setup ## Start real SSH servers, each with its own file system, to try things on; Ctrl-C ends them (root)
-	@$(BIN)/python -m tests.system.hosts
+	@$(BIN)/python -m mikoshi.testing.hosts
 
 soak: setup ## Run the tests that take minutes
 	@$(BIN)/python -m pytest -n 0 -m soak --timeout 3600

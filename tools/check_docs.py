@@ -19,12 +19,12 @@ from tools.markdown import anchors, code_blocks, headings, links, sections
 
 REFERENCE = "docs/reference"
 CLI_PAGE = f"{REFERENCE}/cli.md"
-# Module, and what its public classes are called in a finding.
-DOCUMENTED = {
-    "src/mikoshi/core/events.py": "event",
-    "src/mikoshi/core/errors.py": "error",
-    "src/mikoshi/core/action.py": "plan action",
-}
+# Module, what its entries are called, and the union that lists them; without one, every public class is one.
+DOCUMENTED = (
+    ("src/mikoshi/core/events.py", "event", "Event"),
+    ("src/mikoshi/core/errors.py", "error", None),
+    ("src/mikoshi/core/plan.py", "plan action", "Action"),
+)
 PAGES = ("*.md", "docs", "examples", "changelog.d", "src", "bench")
 
 
@@ -45,23 +45,34 @@ def entries(root: Path) -> set[str]:
     return found
 
 
-def public_classes(module: Path) -> Iterator[ast.ClassDef]:
-    """The classes of a module that its users see."""
-    for node in ast.parse(module.read_bytes()).body:
-        if isinstance(node, ast.ClassDef) and not node.name.startswith("_"):
-            yield node
+def public_classes(tree: ast.Module) -> dict[str, int]:
+    """The classes of a module that its users see, with their lines."""
+    classes = (node for node in tree.body if isinstance(node, ast.ClassDef))
+    return {node.name: node.lineno for node in classes if not node.name.startswith("_")}
+
+
+def members(tree: ast.Module, union: str) -> dict[str, int]:
+    """The members of a union that a module names by `union = Union[...]`, each with its class's line."""
+    lines = public_classes(tree)
+    for node in tree.body:
+        if isinstance(node, ast.Assign) and [ast.unparse(target) for target in node.targets] == [union]:
+            names = {part.id for part in ast.walk(node.value) if isinstance(part, ast.Name)} - {"Union"}
+            return {name: lines.get(name, node.lineno) for name in names}
+    return {}
 
 
 def check_classes(root: Path) -> Iterator[Finding]:
-    """Every event, error and plan action has an entry in the reference."""
+    """Every event, error and plan action has an entry in the reference; each union is there to read."""
     documented = entries(root)
-    for name, kind in DOCUMENTED.items():
-        module = root / name
-        for node in public_classes(module) if module.exists() else ():
-            if node.name not in documented:
-                yield Finding(
-                    name, node.lineno, f"{kind} {node.name} has no heading or table row in {REFERENCE}/"
-                )
+    for name, kind, union in DOCUMENTED:
+        tree = ast.parse((root / name).read_bytes())
+        subjects = members(tree, union) if union else public_classes(tree)
+        if not subjects:
+            yield Finding(
+                name, 1, f"no {kind} found here; does {union or 'the module'} have another name now?"
+            )
+        for subject in sorted(subjects.keys() - documented):
+            yield Finding(name, subjects[subject], f"{kind} {subject} has no entry in {REFERENCE}/")
 
 
 def check_verbs(root: Path, parser: ArgumentParser) -> Iterator[Finding]:

@@ -15,14 +15,34 @@ def write(root: Path, files: dict[str, str]) -> Path:
     return root
 
 
-@pytest.mark.parametrize("module", ["events", "errors", "action"])
-def test_a_public_class_without_an_entry_is_found(tmp_path: Path, module: str) -> None:
-    source = "class Alpha: ...\nclass Beta: ...\nclass Gamma: ...\nclass _Base: ...\n"
-    page = "# Reference\n## `Alpha`\n| name | meaning |\n| `Beta` | x |\nGamma is mentioned only.\n"
-    write(tmp_path, {f"src/mikoshi/core/{module}.py": source, "docs/reference/page.md": page})
+PAGE = "# Reference\n## `Alpha`\n| name | meaning |\n| `Beta` | x |\nGamma is mentioned only.\n"
+CLASSES = "class Alpha: ...\nclass Beta: ...\n"
+UNIONS = {"events": "Event = Union[{}]\n", "plan": "Action = Union[{}]\n", "errors": ""}
+
+
+def core(root: Path, **more: str) -> Path:
+    """A documented core, with one more class in the modules named."""
+    for module, union in UNIONS.items():
+        names = "Alpha, Beta, Gamma" if module in more else "Alpha, Beta"
+        write(root, {f"src/mikoshi/core/{module}.py": CLASSES + more.get(module, "") + union.format(names)})
+    return write(root, {"docs/reference/page.md": PAGE})
+
+
+@pytest.mark.parametrize("module", list(UNIONS))
+def test_an_event_error_or_action_without_an_entry_is_found(tmp_path: Path, module: str) -> None:
+    [finding] = check_classes(core(tmp_path, **{module: "class Gamma: ...\n"}))
+    assert "Gamma has no entry" in finding.message
+    assert (finding.path, finding.line) == (f"src/mikoshi/core/{module}.py", 3)
+
+
+def test_documented_classes_are_accepted(tmp_path: Path) -> None:
+    assert list(check_classes(core(tmp_path))) == []
+
+
+def test_a_union_that_was_renamed_is_found_instead_of_checking_nothing(tmp_path: Path) -> None:
+    write(core(tmp_path), {"src/mikoshi/core/plan.py": CLASSES + "Step = Union[Alpha, Beta]\n"})
     [finding] = check_classes(tmp_path)
-    assert "Gamma" in finding.message
-    assert finding.line == 3
+    assert "another name" in finding.message
 
 
 def parser() -> ArgumentParser:
