@@ -163,6 +163,8 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: p
     for reason, count in sorted(reasons.items()):
         terminalreporter.line(f"{count:4} {reason}")
     path = config.getoption("--not-run")
-    if path:
+    if path and not hasattr(
+        config, "workerinput"
+    ):  # xdist's workers summarize too; the controller has it all
         with Path(path).open("a", encoding="utf-8") as file:
             file.writelines(f"{reason}\n" for reason in reasons.elements())

@@ -14,7 +14,7 @@ def render(reasons: list[str]) -> list[str]:
     """The report's lines for the reasons of the tests that were not run."""
     counted = sorted(Counter(reasons).items())
     if not counted:
-        return ["Everything that belongs to `make test` was run. Long runs are apart: `make soak`."]
+        return ["No test was skipped. Long runs are apart: `make soak`."]
     lines = [f"  {count} test{'s' if count > 1 else ''}: {reason}" for reason, count in counted]
     return ["Not run on this machine:", *lines, "  long runs: `make soak`"]
 

@@ -1,8 +1,7 @@
 """A test that cannot run says so, and in continuous integration it fails."""
 
-from pathlib import Path
-
 import pytest
+from tools.findings import ROOT
 
 PLUGIN = ("-p", "tests.requirements", "-p", "no:xdist", "-p", "no:cacheprovider")
 LACKING = """
@@ -71,9 +70,13 @@ def test_a_misspelt_requirement_is_refused(pytester: pytest.Pytester) -> None:
     assert run.ret == pytest.ExitCode.USAGE_ERROR
 
 
-def test_several_runs_collect_their_reasons_in_one_file(pytester: pytest.Pytester, tmp_path: Path) -> None:
+@pytest.mark.parametrize("processes", ["0", "2"])
+def test_several_runs_collect_their_reasons_in_one_file(
+    pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch, processes: str
+) -> None:
+    monkeypatch.setenv("PYTHONPATH", str(ROOT))
     pytester.makepyfile("import pytest\n@pytest.mark.needs('moon')\ndef test_it(): pass")
-    path = tmp_path / "not-run"
     for _ in range(2):
-        pytester.runpytest_inprocess(*PLUGIN, "--not-run", str(path))
-    assert path.read_text() == "needs moon: wait for it\n" * 2
+        run = pytester.runpytest_subprocess("-p", "tests.requirements", "-n", processes, "--not-run=not-run")
+        run.assert_outcomes(skipped=1)
+    assert (pytester.path / "not-run").read_text() == "needs moon: wait for it\n" * 2
