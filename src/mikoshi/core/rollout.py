@@ -12,12 +12,12 @@ carries actions out and feeds back what happened; clock and nodes are nowhere in
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
-from typing import Dict, Iterable, Mapping, Optional, Tuple, Union
+from typing import Dict, Iterable, Mapping, Tuple, Union
 
-# A node's place in the rollout. `failed`: its flip failed and it went back by itself. `lost`: out of reach.
-# `stuck`: it neither runs the target nor could go back.
+# A node's place in the rollout. `failed`: it went back by itself or was brought back alone. `lost`: out of reach before it
+# flipped; `adrift`: out of reach since, so that nobody knows what it runs. `stuck`: it could not go back.
 WAITING, STAGED, FLIPPING, FLIPPED = "waiting", "staged", "flipping", "flipped"
-FAILED, LOST, BACKING, BACK, STUCK = "failed", "lost", "backing", "back", "stuck"
+FAILED, LOST, ADRIFT, BACKING, BACK, STUCK = "failed", "lost", "adrift", "backing", "back", "stuck"
 
 # The rollout's own phase.
 STAGING, ROLLING, BAKING, CHECKING, REVERTING, ENDED = (
@@ -215,6 +215,7 @@ def begin(
     flipped: Iterable[str] = (),
     failed: Iterable[str] = (),
     lost: Iterable[str] = (),
+    adrift: Iterable[str] = (),
 ) -> Result:
     """A rollout over `nodes`; the other arguments say what an interrupted attempt had already reached.
 
@@ -222,10 +223,16 @@ def begin(
     """
     order = tuple(nodes)
     places = dict.fromkeys(order, WAITING)
-    for group, place in ((staged, STAGED), (flipped, FLIPPED), (failed, FAILED), (lost, LOST)):
+    for group, place in (
+        (staged, STAGED),
+        (flipped, FLIPPED),
+        (failed, FAILED),
+        (lost, LOST),
+        (adrift, ADRIFT),
+    ):
         places.update((node, place) for node in group if node in places)
     state = State(policy, order, places)
-    state = replace(state, changed=bool(state.at(FLIPPED, FAILED)))
+    state = replace(state, changed=bool(state.at(FLIPPED, FAILED, ADRIFT)))
     if _over_budget(state):
         return _turn_back(state)
     staging: Actions = tuple(Stage(node) for node in state.at(WAITING))
@@ -246,9 +253,10 @@ def step(state: State, event: Event, now: float) -> Result:
     moved = _recorded(state, event)
     if moved.phase == REVERTING:
         return _next_revert(moved)
-    if _over_budget(moved):
-        return _turn_back(moved)
-    return _go_on(moved, now)
+    unhealthy = state.nodes[event.node] == FLIPPED and moved.nodes[event.node] == BACKING
+    alone: Actions = (Revert(event.node),) if unhealthy else ()
+    after, actions = _turn_back(moved) if _over_budget(moved) else _go_on(moved, now)
+    return after, (*actions, *alone)
 
 
 def _recorded(state: State, event: Event) -> State:
@@ -262,30 +270,39 @@ def _recorded(state: State, event: Event) -> State:
     if isinstance(event, Failed):
         return _failed(state, event)
     if isinstance(event, Lost):
-        return state.moved(event.node, STUCK if state.phase == REVERTING else LOST)
+        return _lost(state, event.node)
     if isinstance(event, Reverted):
-        return state.moved(event.node, BACK)
+        return state.moved(event.node, BACK if state.phase == REVERTING else FAILED)
     if isinstance(event, RevertFailed):
         return state.moved(event.node, STUCK)
     return state
 
 
 def _failed(state: State, event: Failed) -> State:
-    """A failed health check leaves the node on the target; a failed flip leaves it where it was, or stuck."""
+    """A failed flip leaves the node where it was, or stuck; one that is unhealthy later has to be brought back."""
     place = state.nodes[event.node]
-    if place in (WAITING, STAGED):
-        return state.moved(event.node, FAILED)
     if place == FLIPPED:
-        return replace(state.moved(event.node, FLIPPED), aborted=True)
-    return state.moved(event.node, FAILED if event.restored else STUCK)
+        return state.moved(event.node, BACKING if state.phase != REVERTING else FLIPPED)
+    if place in (WAITING, STAGED, FLIPPING):
+        return state.moved(event.node, FAILED if event.restored else STUCK)
+    return state
+
+
+def _lost(state: State, node: str) -> State:
+    place = state.nodes[node]
+    if place in (WAITING, STAGED):
+        return state.moved(node, LOST)
+    if place in (FLIPPING, FLIPPED):
+        return state.moved(node, ADRIFT)
+    return state.moved(node, STUCK) if place == BACKING else state
 
 
 def _over_budget(state: State) -> bool:
     """Whether more has failed than the policy allows. While staging nothing has changed yet, so no failure is allowed."""
-    failures = len(state.at(FAILED, STUCK))
+    failures = len(state.at(FAILED, BACKING, STUCK))
     allowed = 0 if state.phase == STAGING else state.policy.max_failures
-    lost = len(state.at(LOST)) > state.policy.max_unreachable
-    return state.aborted or failures > allowed or lost or not state.at(WAITING, STAGED, FLIPPING, FLIPPED)
+    lost = len(state.at(LOST, ADRIFT)) > state.policy.max_unreachable
+    return state.aborted or failures > allowed or lost or not state.at(WAITING, STAGED, FLIPPING, FLIPPED, BACKING)
 
 
 def _go_on(state: State, now: float) -> Result:
@@ -338,11 +355,12 @@ def _bake(state: State, now: float) -> Result:
 def _baked(state: State, now: float) -> Result:
     """The bake is over: every node that flipped so far must still be healthy."""
     state = replace(state, phase=CHECKING, alive=())
-    return state, tuple(CheckAlive(node) for node in state.at(FLIPPED))
+    checks: Actions = tuple(CheckAlive(node) for node in state.at(FLIPPED))
+    return (state, checks) if checks else _after_checks(state, now)
 
 
 def _after_checks(state: State, now: float) -> Result:
-    if set(state.at(FLIPPED)) - set(state.alive):
+    if set(state.at(FLIPPED)) - set(state.alive) or state.at(BACKING):
         return state, ()
     return _next_wave(state, now)
 
@@ -356,8 +374,8 @@ def _turn_back(state: State) -> Result:
 
 
 def _next_revert(state: State) -> Result:
-    """Bring back every node that flipped, or may have: a lost one is tried once more."""
-    backing = state.at(FLIPPED, LOST)
+    """Bring back every node that flipped, or may have: one that is adrift is tried once more."""
+    backing = state.at(FLIPPED, ADRIFT)
     for node in backing:
         state = state.moved(node, BACKING)
     actions: Actions = tuple(Revert(node) for node in backing)
@@ -367,9 +385,8 @@ def _next_revert(state: State) -> Result:
     return replace(state, phase=ENDED, outcome=outcome), (*actions, End(outcome))
 
 
-def revert_only(nodes: Iterable[str], stuck: Optional[Iterable[str]] = None) -> Result:
-    """A rollout that was interrupted while it went back: only `nodes` are still to be brought back."""
+def revert_only(nodes: Iterable[str]) -> Result:
+    """A rollout that was interrupted, or given up for another: `nodes` are still to be brought back."""
     order = tuple(nodes)
-    places = dict.fromkeys(order, FLIPPED)
-    places.update(dict.fromkeys(stuck or (), STUCK))
-    return _next_revert(State(Policy(), tuple(places), places, phase=REVERTING, changed=True))
+    state = State(Policy(), order, dict.fromkeys(order, FLIPPED), phase=REVERTING, changed=True)
+    return _next_revert(state)
