@@ -40,18 +40,14 @@ def test_a_failure_while_staging_leaves_everything_untouched() -> None:
 
 
 def test_a_failed_flip_brings_the_flipped_nodes_back_and_is_recorded_first() -> None:
-    state, actions = run(
-        r.begin(TWO_WAVES, "abc", 0.0, staged="abc"), r.Flipped("a"), r.Failed("c"), r.Flipped("b")
-    )
+    state, actions = run(r.begin(TWO_WAVES, "abc", 0.0, staged="abc"), r.Flipped("a"), r.Failed("c"), r.Flipped("b"))
     assert actions[-3:] == (r.BeginRevert(), r.Revert("a"), r.Revert("b"))
     state, actions = run((state, ()), r.Reverted("b"), r.Reverted("a"))
     assert actions == (r.End(r.REVERTED),)
 
 
 def test_a_node_that_cannot_go_back_makes_the_outcome_partial() -> None:
-    state, actions = run(
-        r.begin(TWO_WAVES, "ab", 0.0, staged="ab"), r.Flipped("a"), r.Failed("b"), r.RevertFailed("a")
-    )
+    state, actions = run(r.begin(TWO_WAVES, "ab", 0.0, staged="ab"), r.Flipped("a"), r.Failed("b"), r.RevertFailed("a"))
     assert actions[-1] == r.End(r.PARTIAL)
     assert state.at(r.STUCK) == ("a",)
 
@@ -123,9 +119,7 @@ def test_percentages_round_up_and_never_to_nothing() -> None:
 
 
 NODES = ("a", "b", "c", "d", "e")
-AMOUNTS = st.one_of(
-    st.builds(r.Amount, count=st.integers(1, 6)), st.builds(r.Amount, percent=st.integers(1, 100))
-)
+AMOUNTS = st.one_of(st.builds(r.Amount, count=st.integers(1, 6)), st.builds(r.Amount, percent=st.integers(1, 100)))
 POLICIES = st.builds(
     r.Policy,
     first=AMOUNTS,

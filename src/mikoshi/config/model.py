@@ -90,7 +90,8 @@ class SshConfig:
 class Environment:
     """Everything an environment has, merged and complete. `root` is the directory of mikoshi.toml.
 
-    `hooks` has before_activate and after_activate. `keep` counts successful deployments. `path` "" is the node's default.
+    `hooks` has before_activate and after_activate. `keep` counts successful deployments. `path` "" leaves the
+    choice to the node.
     """
 
     app: str

@@ -9,8 +9,9 @@ from __future__ import annotations
 import hashlib
 import hmac
 import json
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
-from typing import Any, Dict, Mapping, Tuple
+from typing import Any
 
 RUNNING, REVERTING, DONE, FAILED = "running", "reverting", "done", "failed"
 OUTCOMES = (RUNNING, REVERTING, DONE, FAILED)
@@ -37,15 +38,15 @@ class Settings:
     processes: Mapping[str, Any] = field(default_factory=dict)
     vars: Mapping[str, str] = field(default_factory=dict)
     hosts: Mapping[str, Any] = field(default_factory=dict)
-    shared: Tuple[str, ...] = ()
-    assets: Tuple[str, ...] = ()
+    shared: tuple[str, ...] = ()
+    assets: tuple[str, ...] = ()
     hooks: Mapping[str, Any] = field(default_factory=dict)
     run_as: str = ""
     restart: Any = None
     replaces: str = ""
     secrets: Mapping[str, str] = field(default_factory=dict)
 
-    def to_json(self) -> Dict[str, Any]:
+    def to_json(self) -> dict[str, Any]:
         """The settings as JSON-able data."""
         return json.loads(canonical_json(asdict(self)))  # type: ignore[no-any-return]
 
@@ -53,7 +54,7 @@ class Settings:
         """SHA-256, in hex, of the canonical JSON."""
         return hashlib.sha256(canonical_json(self.to_json())).hexdigest()
 
-    def for_host(self, host: str) -> "Settings":
+    def for_host(self, host: str) -> Settings:
         """These settings as one host has them: its own vars and processes merged in, the other hosts' left out."""
         own = self.hosts.get(host, {})
         return Settings(
@@ -94,11 +95,11 @@ class Deployment:
     origin: int = 0
     commit: str = ""
 
-    def same_content(self, other: "Deployment") -> bool:
+    def same_content(self, other: Deployment) -> bool:
         """Whether both run the same release with the same settings."""
         return (self.release, self.settings_digest) == (other.release, other.settings_digest)
 
-    def to_json(self) -> Dict[str, Any]:
+    def to_json(self) -> dict[str, Any]:
         """The deployment as JSON-able data."""
         return asdict(self)
 
@@ -119,10 +120,10 @@ class FleetRecord:
     deployment: Deployment
     settings: Settings
     stable: int
-    hosts: Tuple[str, ...]
+    hosts: tuple[str, ...]
     outcome: str = RUNNING
     ended: float = 0.0
-    causes: Tuple[str, ...] = ()
+    causes: tuple[str, ...] = ()
 
     @property
     def seq(self) -> int:
@@ -134,7 +135,7 @@ class FleetRecord:
         """Whether the rollout neither completed nor went back completely."""
         return self.outcome in (RUNNING, REVERTING)
 
-    def to_json(self) -> Dict[str, Any]:
+    def to_json(self) -> dict[str, Any]:
         """The record as JSON-able data."""
         return {
             "deployment": self.deployment.to_json(),

@@ -15,9 +15,9 @@ between node and deployer as `{"type": …, "facts": {…}}`.
 from __future__ import annotations
 
 from dataclasses import dataclass, fields
-from typing import Any, ClassVar, Dict, List, Tuple, Type, TypeVar
+from typing import Any, ClassVar
 
-_Error = TypeVar("_Error", bound="MikoshiError")
+from typing_extensions import Self
 
 
 @dataclass(eq=False)
@@ -28,14 +28,14 @@ class MikoshiError(Exception):
     node: ClassVar[str] = ""
     step: ClassVar[str] = ""
 
-    def on(self: _Error, node: str = "", step: str = "") -> _Error:
+    def on(self, node: str = "", step: str = "") -> Self:
         """The same error with its place filled in where it was still unknown."""
         for name, value in (("node", node), ("step", step)):
             if value and not getattr(self, name):
                 self.__dict__[name] = value
         return self
 
-    def facts(self) -> Dict[str, Any]:
+    def facts(self) -> dict[str, Any]:
         """The error's facts by name, JSON-able."""
         return {field.name: getattr(self, field.name) for field in fields(self)}
 
@@ -72,7 +72,7 @@ class ConfigMissing(UsageError):
 class ConfigInvalid(UsageError):
     """The configuration has problems, all of them listed: each is one line that names file, line, key and remedy."""
 
-    problems: List[str]
+    problems: list[str]
 
 
 @dataclass(eq=False)
@@ -80,7 +80,7 @@ class EnvironmentUnknown(UsageError):
     """The named environment is not in mikoshi.toml."""
 
     name: str
-    known: List[str]
+    known: list[str]
 
 
 @dataclass(eq=False)
@@ -88,7 +88,7 @@ class EnvironmentNotChosen(UsageError):
     """Several environments exist and none was named. `verb` is the command to complete."""
 
     verb: str
-    known: List[str]
+    known: list[str]
 
 
 @dataclass(eq=False)
@@ -96,7 +96,7 @@ class HostNotInEnvironment(UsageError):
     """`--only` names a host that the environment does not have."""
 
     host: str
-    known: List[str]
+    known: list[str]
 
 
 @dataclass(eq=False)
@@ -111,7 +111,7 @@ class SameMachine(UsageError):
 class OnlyNeedsDeployed(UsageError):
     """`--only` brings hosts to what the fleet has; this would be a new deployment (`changed`: release or settings)."""
 
-    changed: List[str]
+    changed: list[str]
     current: int
 
 
@@ -119,8 +119,8 @@ class OnlyNeedsDeployed(UsageError):
 class SecretsMissing(UsageError):
     """Secrets that the configuration names have no value; `looked` says where."""
 
-    names: List[str]
-    looked: List[str]
+    names: list[str]
+    looked: list[str]
 
 
 @dataclass(eq=False)
@@ -128,7 +128,7 @@ class ReleaseUnknown(UsageError):
     """No release kept here, or on the nodes, has this id or the id is not unique."""
 
     name: str
-    matches: List[str]
+    matches: list[str]
 
 
 @dataclass(eq=False)
@@ -143,7 +143,7 @@ class RefUnknown(UsageError):
 class SourceDirty(UsageError):
     """`source = "clean"` and the work tree has uncommitted changes."""
 
-    paths: List[str]
+    paths: list[str]
 
 
 @dataclass(eq=False)
@@ -151,7 +151,7 @@ class DeploymentUnknown(UsageError):
     """`rollback --to` names a deployment that is not kept."""
 
     seq: int
-    known: List[int]
+    known: list[int]
 
 
 @dataclass(eq=False)
@@ -311,7 +311,7 @@ class BuildStepFailed(PackingError):
 
     command: str
     status: int
-    lines: List[str]
+    lines: list[str]
 
 
 @dataclass(eq=False)
@@ -364,14 +364,14 @@ class ContentMissing(PackingError):
     """The release's content is neither kept here nor on any node, so it cannot be sent."""
 
     release: str
-    paths: List[str]
+    paths: list[str]
 
 
 @dataclass(eq=False)
 class ForeignPlatform(PackingError):
     """Packed files are built for another platform than the node's."""
 
-    files: List[str]
+    files: list[str]
     platform: str
     node_platform: str
 
@@ -400,7 +400,7 @@ class TreeEdited(NodeFailure):
     """The deployment's tree on the node is not what was deployed; `paths` are the first that differ."""
 
     seq: int
-    paths: List[str]
+    paths: list[str]
 
 
 @dataclass(eq=False)
@@ -440,7 +440,7 @@ class HookFailed(NodeFailure):
     hook: str
     command: str
     status: int
-    lines: List[str]
+    lines: list[str]
 
 
 @dataclass(eq=False)
@@ -450,7 +450,7 @@ class HookTimeout(NodeFailure):
     hook: str
     command: str
     seconds: float
-    lines: List[str]
+    lines: list[str]
 
 
 @dataclass(eq=False)
@@ -461,7 +461,7 @@ class HealthFailed(NodeFailure):
     url: str
     answer: str
     seconds: float
-    lines: List[str]
+    lines: list[str]
 
 
 # ── the whole deploy ───────────────────────────────────────────────────────────────────────────────────────────
@@ -477,10 +477,10 @@ class DeployFailed(MikoshiError):
 
     seq: int
     exit: int
-    causes: List[MikoshiError]
-    changed: List[str]
+    causes: list[MikoshiError]
+    changed: list[str]
     stable: int
-    not_undone: List[str]
+    not_undone: list[str]
 
 
 @dataclass(eq=False)
@@ -494,24 +494,24 @@ class Interrupted(MikoshiError):
 # ── the wire ───────────────────────────────────────────────────────────────────────────────────────────────────
 
 
-def _all_types(root: Type[MikoshiError]) -> Dict[str, Type[MikoshiError]]:
+def _all_types(root: type[MikoshiError]) -> dict[str, type[MikoshiError]]:
     found = {root.__name__: root}
     for child in root.__subclasses__():
         found.update(_all_types(child))
     return found
 
 
-def error_types() -> Dict[str, Type[MikoshiError]]:
+def error_types() -> dict[str, type[MikoshiError]]:
     """Every error of the tree by class name."""
     return _all_types(MikoshiError)
 
 
-def to_wire(error: MikoshiError) -> Dict[str, Any]:
+def to_wire(error: MikoshiError) -> dict[str, Any]:
     """An error as JSON-able data; the inverse of `from_wire`."""
     return {"type": type(error).__name__, "facts": error.facts(), "node": error.node, "step": error.step}
 
 
-def from_wire(data: Dict[str, Any]) -> MikoshiError:
+def from_wire(data: dict[str, Any]) -> MikoshiError:
     """The typed error again. An unknown type or wrong facts give a ProtocolMismatch that carries them."""
     kind = error_types().get(str(data.get("type")))
     facts = data.get("facts")
@@ -524,11 +524,11 @@ def from_wire(data: Dict[str, Any]) -> MikoshiError:
     return error.on(str(data.get("node", "")), str(data.get("step", "")))
 
 
-def last_lines(text: str, count: int = 20) -> List[str]:
+def last_lines(text: str, count: int = 20) -> list[str]:
     """The last `count` lines of `text` that are not blank, for the `lines` of an error."""
     return [line for line in text.splitlines() if line.strip()][-count:]
 
 
-def places(errors: List[MikoshiError]) -> Tuple[str, ...]:
+def places(errors: list[MikoshiError]) -> tuple[str, ...]:
     """The nodes named by `errors`, sorted, each once."""
     return tuple(sorted({error.node for error in errors if error.node}))

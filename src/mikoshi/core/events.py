@@ -7,8 +7,9 @@ bytes.
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
-from typing import Any, Dict, Mapping, Tuple, Type, Union
+from typing import Any, Union
 
 EVENTS_VERSION = 1
 
@@ -20,7 +21,7 @@ class CommandBegan:
     verb: str
     app: str
     env: str
-    hosts: Tuple[str, ...]
+    hosts: tuple[str, ...]
 
 
 @dataclass(frozen=True)
@@ -84,7 +85,7 @@ class AttemptBegan:
     release: str
     stable: int
     resumed: bool
-    reasons: Tuple[str, ...]
+    reasons: tuple[str, ...]
 
 
 @dataclass(frozen=True)
@@ -119,7 +120,7 @@ class WaveBegan:
     """These nodes flip now."""
 
     number: int
-    nodes: Tuple[str, ...]
+    nodes: tuple[str, ...]
 
 
 @dataclass(frozen=True)
@@ -199,18 +200,18 @@ Event = Union[
     StageProgress, StageEnded, WaveBegan, StepBegan, NodeOutput, NodeFlipped, BakeBegan, NodeFailed, RevertBegan,
     NodeReverted, CommandEnded,
 ]  # fmt: skip
-EVENTS: Tuple[Type[Any], ...] = (
+EVENTS: tuple[type[Any], ...] = (
     CommandBegan, BuildBegan, BuildOutput, Packed, Note, NodeReached, NodeLost, AttemptBegan, StageBegan,
     StageProgress, StageEnded, WaveBegan, StepBegan, NodeOutput, NodeFlipped, BakeBegan, NodeFailed, RevertBegan,
     NodeReverted, CommandEnded,
 )  # fmt: skip
 
 
-def event_name(kind: Type[Any]) -> str:
+def event_name(kind: type[Any]) -> str:
     """An event's name in JSON: its class name in snake case."""
     return re.sub(r"(?<!^)(?=[A-Z])", "_", kind.__name__).lower()
 
 
-def to_json(event: Event, at: float) -> Dict[str, Any]:
+def to_json(event: Event, at: float) -> dict[str, Any]:
     """An event as JSON-able data; `at` is when it happened, in seconds since 1970, UTC."""
     return {"v": EVENTS_VERSION, "event": event_name(type(event)), "at": round(at, 3), **asdict(event)}

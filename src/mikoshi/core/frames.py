@@ -9,8 +9,9 @@ from __future__ import annotations
 import json
 import struct
 import zlib
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any, Dict, Iterator, List, Sequence, Tuple
+from typing import Any
 
 MESSAGE, BLOB, CHUNKS = b"J", b"B", b"C"
 MAX_FRAME = 64 << 20
@@ -36,12 +37,12 @@ class Frame:
         return _HEAD.pack(self.kind, len(self.payload)) + self.payload
 
 
-def message_frame(message: Dict[str, Any]) -> Frame:
+def message_frame(message: dict[str, Any]) -> Frame:
     """A message as a frame."""
     return Frame(MESSAGE, json.dumps(message, separators=(",", ":")).encode())
 
 
-def message_of(frame: Frame) -> Dict[str, Any]:
+def message_of(frame: Frame) -> dict[str, Any]:
     """The message in a `J` frame; raises MalformedFrame."""
     try:
         value = json.loads(frame.payload)
@@ -62,13 +63,13 @@ def blob_of(frame: Frame) -> bytes:
     return _inflated(frame.payload, MAX_FRAME * 4)
 
 
-def pack_chunks(batch: Sequence[Tuple[int, bytes]]) -> Frame:
+def pack_chunks(batch: Sequence[tuple[int, bytes]]) -> Frame:
     """A `C` frame that carries numbered chunks (see core.transfer.chunks), compressed together."""
     head = struct.pack(">I", len(batch)) + b"".join(_ROW.pack(number, len(data)) for number, data in batch)
     return Frame(CHUNKS, _deflated(head + b"".join(data for _, data in batch)))
 
 
-def unpack_chunks(frame: Frame) -> List[Tuple[int, bytes]]:
+def unpack_chunks(frame: Frame) -> list[tuple[int, bytes]]:
     """The inverse of `pack_chunks`; raises MalformedFrame."""
     data = _inflated(frame.payload, 2 * MAX_CHUNK + BATCH_SIZE)
     try:

@@ -7,8 +7,9 @@ A request is handled completely before the next one, except `Renew`, which is an
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
-from typing import Any, Dict, Mapping, Optional, Tuple, Type, Union
+from typing import Any, Union
 
 from mikoshi.core.errors import ProtocolMismatch
 
@@ -70,7 +71,7 @@ class UpdateRecord:
     seq: int
     outcome: str
     ended: float = 0.0
-    causes: Tuple[str, ...] = ()
+    causes: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -78,10 +79,12 @@ class Stage:
     """Begin (or resume) staging a deployment. Blobs: manifest or delta, transfer index, env file.
 
     `base` "": the first blob is the encoded manifest; else it is a JSON delta against that release's manifest
-    ({"platform", "dropped", "changed"}), which the node holds. `deployment` and `settings` as JSON; settings are those of this host.
+    ({"platform", "dropped", "changed"}), which the node holds. `deployment` and `settings` as JSON, the settings as
+    this host has them.
     Reply: {"missing_bytes": int, "staged": bool} and one blob: a bitmap of missing chunks (core.transfer). "staged"
     means that nothing is left to do, StageEnd included.
-    Errors: ContentMissing if base is not held, DiskFull, InodesExhausted, SharedMissing, SharedConflict, ForeignPlatform …
+    Errors: ContentMissing if base is not held, DiskFull, InodesExhausted, SharedMissing, SharedConflict,
+    ForeignPlatform …
     """
 
     deployment: Mapping[str, Any]
@@ -101,8 +104,9 @@ class StageEnd:
 class Activate:
     """Flip to a staged deployment: verify, before_activate, rename, restart, health, after_activate.
 
-    `previous` is where `current` goes back to if that fails (0: nowhere). Events: Output. Reply: {"seconds": float, "changed": bool}. A failure
-    carries its own type; the node has by then gone back to `previous`, or the reply's "current" in the error's envelope tells otherwise.
+    `previous` is where `current` goes back to if that fails (0: nowhere). Events: StepStarted, Output. Reply:
+    {"seconds": float, "changed": bool}. A failure carries its own type; the node has by then gone back to `previous`,
+    or the error reply's "restored" is false.
     """
 
     seq: int
@@ -135,7 +139,7 @@ class Settle:
     outcome: str
     stable: int
     keep: int
-    protect: Tuple[int, ...]
+    protect: tuple[int, ...]
     entry: Mapping[str, Any] = field(default_factory=dict)
 
 
@@ -164,14 +168,14 @@ Request = Union[
     Hello, Acquire, Renew, Release, SettingsKey, CreateRecord, UpdateRecord, Stage, StageEnd, Activate, Revert, Alive,
     Settle, History, Describe, Fetch,
 ]  # fmt: skip
-REQUESTS: Tuple[Type[Any], ...] = (
+REQUESTS: tuple[type[Any], ...] = (
     Hello, Acquire, Renew, Release, SettingsKey, CreateRecord, UpdateRecord, Stage, StageEnd, Activate, Revert, Alive,
     Settle, History, Describe, Fetch,
 )  # fmt: skip
 _BY_NAME = {kind.__name__: kind for kind in REQUESTS}
 
 
-def to_message(request: Request) -> Dict[str, Any]:
+def to_message(request: Request) -> dict[str, Any]:
     """A request as JSON-able data, without its id and blobs."""
     return {"do": type(request).__name__, **asdict(request)}
 
@@ -240,18 +244,18 @@ class NodeView:
     free_bytes: int
     free_inodes: int
     current: int = 0
-    kept: Tuple[Kept, ...] = ()
+    kept: tuple[Kept, ...] = ()
     highest_seq: int = 0
     interrupted: str = ""
-    lease: Optional[LeaseView] = None
-    fleet: Tuple[Mapping[str, Any], ...] = ()
-    warnings: Tuple[str, ...] = ()
+    lease: LeaseView | None = None
+    fleet: tuple[Mapping[str, Any], ...] = ()
+    warnings: tuple[str, ...] = ()
 
-    def to_json(self) -> Dict[str, Any]:
+    def to_json(self) -> dict[str, Any]:
         """The view as JSON-able data."""
         return asdict(self)
 
-    def holds(self, seq: int) -> Optional[Kept]:
+    def holds(self, seq: int) -> Kept | None:
         """The kept deployment with this number, or None."""
         return next((kept for kept in self.kept if kept.seq == seq), None)
 
@@ -259,7 +263,7 @@ class NodeView:
 def node_view_from_json(data: Mapping[str, Any]) -> NodeView:
     """The inverse of `NodeView.to_json`; raises ProtocolMismatch."""
     try:
-        values: Dict[str, Any] = dict(data)
+        values: dict[str, Any] = dict(data)
         values["kept"] = tuple(Kept(**kept) for kept in values.get("kept", ()))
         values["lease"] = LeaseView(**values["lease"]) if values.get("lease") else None
         for name in ("fleet", "warnings"):
@@ -284,15 +288,15 @@ class StepStarted:
     step: str
 
 
-NODE_EVENTS: Tuple[Type[Any], ...] = (Output, StepStarted)
+NODE_EVENTS: tuple[type[Any], ...] = (Output, StepStarted)
 
 
-def event_to_json(event: Union[Output, StepStarted]) -> Dict[str, Any]:
+def event_to_json(event: Output | StepStarted) -> dict[str, Any]:
     """A node's event as JSON-able data."""
     return {"kind": type(event).__name__, **asdict(event)}
 
 
-def event_from_json(data: Mapping[str, Any]) -> Union[Output, StepStarted]:
+def event_from_json(data: Mapping[str, Any]) -> Output | StepStarted:
     """The inverse of `event_to_json`; raises ProtocolMismatch."""
     values = dict(data)
     kind = {event.__name__: event for event in NODE_EVENTS}.get(str(values.pop("kind", "")))

@@ -5,8 +5,9 @@ An empty plan means that release and settings are what runs, on every node.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
-from typing import Any, Dict, Mapping, Tuple, Union
+from typing import Any, Union
 
 
 @dataclass(frozen=True)
@@ -24,7 +25,7 @@ class CreateDeployment:
 
     seq: int
     release: str
-    reasons: Tuple[str, ...]
+    reasons: tuple[str, ...]
 
 
 @dataclass(frozen=True)
@@ -33,7 +34,7 @@ class ResumeDeployment:
 
     seq: int
     release: str
-    reasons: Tuple[str, ...]
+    reasons: tuple[str, ...]
 
 
 @dataclass(frozen=True)
@@ -78,16 +79,16 @@ class Plan:
     `stop` "reverted": after the unfinished attempt is back, do not go on (it was this very deployment that failed).
     """
 
-    actions: Tuple[Action, ...] = ()
+    actions: tuple[Action, ...] = ()
     seq: int = 0
     release: str = ""
     stable: int = 0
     new: bool = False
-    nodes: Tuple[str, ...] = ()
+    nodes: tuple[str, ...] = ()
     back: Mapping[str, int] = field(default_factory=dict)
-    staged: Tuple[str, ...] = ()
-    flipped: Tuple[str, ...] = ()
-    failed: Tuple[str, ...] = ()
+    staged: tuple[str, ...] = ()
+    flipped: tuple[str, ...] = ()
+    failed: tuple[str, ...] = ()
     stop: bool = False
 
     @property
@@ -96,7 +97,13 @@ class Plan:
         return not self.actions
 
 
-def to_json(plan: Plan) -> Dict[str, Any]:
+def to_json(plan: Plan) -> dict[str, Any]:
     """The plan as JSON-able data."""
     actions = [{"action": type(action).__name__, **asdict(action)} for action in plan.actions]
-    return {"seq": plan.seq, "release": plan.release, "stable": plan.stable, "new": plan.new, "actions": actions}
+    return {
+        "seq": plan.seq,
+        "release": plan.release,
+        "stable": plan.stable,
+        "new": plan.new,
+        "actions": actions,
+    }

@@ -7,8 +7,8 @@ UTF-8 path, every field length-prefixed so that no name can imitate a boundary. 
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from typing import Dict, Iterable, Iterator, List, Tuple
 
 VERSION_LINE = b"mikoshi release 1\n"
 ANY_PLATFORM = "any"
@@ -56,7 +56,7 @@ class Manifest:
     """What a release is: its platform and its entries, sorted by the bytes of their paths."""
 
     platform: str
-    entries: Tuple[Entry, ...]
+    entries: tuple[Entry, ...]
 
     def files(self) -> Iterator[Entry]:
         """The entries that are files, in order."""
@@ -94,8 +94,8 @@ def link_leaves_tree(path: str, target: str) -> bool:
     return False
 
 
-def _check(entries: Tuple[Entry, ...]) -> None:
-    kinds: Dict[str, str] = {}
+def _check(entries: tuple[Entry, ...]) -> None:
+    kinds: dict[str, str] = {}
     for entry in entries:
         parts = entry.path.split("/")
         if any(part in ("", ".", "..") for part in parts) or "\0" in entry.path:
@@ -104,9 +104,7 @@ def _check(entries: Tuple[Entry, ...]) -> None:
             raise MalformedManifest(f"path {entry.path!r} stands twice")
         if entry.kind == LINK and link_leaves_tree(entry.path, entry.target):
             raise MalformedManifest(f"link {entry.path!r} leaves the tree")
-        if entry.kind == FILE and (
-            entry.mode not in (0o644, 0o755) or len(entry.digest) != 64 or entry.size < 0
-        ):
+        if entry.kind == FILE and (entry.mode not in (0o644, 0o755) or len(entry.digest) != 64 or entry.size < 0):
             raise MalformedManifest(f"file {entry.path!r} has no proper mode, size or digest")
         kinds[entry.path] = entry.kind
     for path in kinds:
@@ -170,7 +168,7 @@ def _fields(data: bytes, at: int) -> Iterator[bytes]:
         at += 1
 
 
-def _decode_entry(row: List[str]) -> Entry:
+def _decode_entry(row: list[str]) -> Entry:
     kind, path, mode, size, detail = row
     if kind not in _KINDS:
         raise MalformedManifest(f"unknown kind {kind!r}")
@@ -185,7 +183,7 @@ def _decode_entry(row: List[str]) -> Entry:
 # ── deltas ─────────────────────────────────────────────────────────────────────────────────────────────────────
 
 
-def difference(old: Manifest, new: Manifest) -> Tuple[Tuple[str, ...], Tuple[Entry, ...]]:
+def difference(old: Manifest, new: Manifest) -> tuple[tuple[str, ...], tuple[Entry, ...]]:
     """What leads from `old` to `new`: the paths to drop, and the entries to add or replace."""
     before = {entry.path: entry for entry in old.entries}
     after = {entry.path for entry in new.entries}

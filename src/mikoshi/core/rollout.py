@@ -11,11 +11,12 @@ carries actions out and feeds back what happened; clock and nodes are nowhere in
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
-from typing import Dict, Iterable, Mapping, Tuple, Union
+from typing import Union
 
-# A node's place in the rollout. `failed`: it went back by itself or was brought back alone. `lost`: out of reach before it
-# flipped; `adrift`: out of reach since, so that nobody knows what it runs. `stuck`: it could not go back.
+# A node's place in the rollout. `failed`: it went back by itself or was brought back alone. `lost`: out of reach
+# before it flipped; `adrift`: out of reach since, so that nobody knows what it runs. `stuck`: it could not go back.
 WAITING, STAGED, FLIPPING, FLIPPED = "waiting", "staged", "flipping", "flipped"
 FAILED, LOST, ADRIFT, BACKING, BACK, STUCK = "failed", "lost", "adrift", "backing", "back", "stuck"
 
@@ -174,7 +175,7 @@ class End:
 
 
 Action = Union[Stage, Flip, Bake, CheckAlive, BeginRevert, Revert, End]
-Actions = Tuple[Action, ...]
+Actions = tuple[Action, ...]
 
 
 @dataclass(frozen=True)
@@ -182,29 +183,29 @@ class State:
     """Where a rollout is. `order` is the order in which nodes flip; `wave` the nodes now flipping or baking."""
 
     policy: Policy
-    order: Tuple[str, ...]
+    order: tuple[str, ...]
     nodes: Mapping[str, str]
     phase: str = STAGING
-    wave: Tuple[str, ...] = ()
+    wave: tuple[str, ...] = ()
     waves: int = 0
-    alive: Tuple[str, ...] = ()
+    alive: tuple[str, ...] = ()
     until: float = 0.0
     outcome: str = ""
     changed: bool = False
     aborted: bool = False
 
-    def at(self, *places: str) -> Tuple[str, ...]:
+    def at(self, *places: str) -> tuple[str, ...]:
         """The nodes that are at one of `places`, in flipping order."""
         return tuple(node for node in self.order if self.nodes[node] in places)
 
-    def moved(self, node: str, place: str) -> "State":
+    def moved(self, node: str, place: str) -> State:
         """The state with `node` at `place`."""
-        nodes: Dict[str, str] = dict(self.nodes)
+        nodes: dict[str, str] = dict(self.nodes)
         nodes[node] = place
         return replace(self, nodes=nodes)
 
 
-Result = Tuple[State, Actions]
+Result = tuple[State, Actions]
 
 
 def begin(
@@ -298,7 +299,7 @@ def _lost(state: State, node: str) -> State:
 
 
 def _over_budget(state: State) -> bool:
-    """Whether more has failed than the policy allows. While staging nothing has changed yet, so no failure is allowed."""
+    """Whether more has failed than the policy allows; while staging, when stopping costs nothing, none is allowed."""
     failures = len(state.at(FAILED, BACKING, STUCK))
     allowed = 0 if state.phase == STAGING else state.policy.max_failures
     lost = len(state.at(LOST, ADRIFT)) > state.policy.max_unreachable

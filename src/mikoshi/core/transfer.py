@@ -8,8 +8,8 @@ that what is missing travels as a bitmap.
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Dict, Iterator, List, Tuple
 
 from mikoshi.core.release import Manifest
 
@@ -32,9 +32,9 @@ class Chunk:
 class TransferIndex:
     """Files' digests → their chunks in order, for files of more than one chunk."""
 
-    files: Dict[str, Tuple[Chunk, ...]]
+    files: dict[str, tuple[Chunk, ...]]
 
-    def chunks_of(self, digest: str, size: int) -> Tuple[Chunk, ...]:
+    def chunks_of(self, digest: str, size: int) -> tuple[Chunk, ...]:
         """The chunks of the file with this content, in order; an empty file has none."""
         if size == 0:
             return ()
@@ -63,9 +63,9 @@ def places(release: Manifest, index: TransferIndex) -> Iterator[Place]:
             offset += chunk.size
 
 
-def chunks(release: Manifest, index: TransferIndex) -> Tuple[Chunk, ...]:
+def chunks(release: Manifest, index: TransferIndex) -> tuple[Chunk, ...]:
     """The distinct chunks of a release; a chunk's position here is its number on the wire."""
-    distinct: Dict[str, Chunk] = {}
+    distinct: dict[str, Chunk] = {}
     for place in places(release, index):
         distinct.setdefault(place.chunk.digest, place.chunk)
     return tuple(distinct.values())
@@ -100,7 +100,7 @@ def check(release: Manifest, index: TransferIndex) -> None:
             raise MalformedIndex(f"chunks of {entry.path!r} do not add up to its size")
 
 
-def bitmap(numbers: List[int], count: int) -> bytes:
+def bitmap(numbers: list[int], count: int) -> bytes:
     """`numbers` below `count` as bits, lowest first."""
     bits = bytearray((count + 7) // 8)
     for number in numbers:
@@ -108,6 +108,6 @@ def bitmap(numbers: List[int], count: int) -> bytes:
     return bytes(bits)
 
 
-def numbers(bits: bytes) -> List[int]:
+def numbers(bits: bytes) -> list[int]:
     """The inverse of `bitmap`, ascending."""
     return [index * 8 + bit for index, byte in enumerate(bits) if byte for bit in range(8) if byte >> bit & 1]

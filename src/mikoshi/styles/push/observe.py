@@ -1,0 +1,56 @@
+"""What was read of the fleet, as one value: the nodes' views of themselves, and the anchor's fleet record."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from mikoshi.core.deployment import DONE, FleetRecord, fleet_record_from_json
+from mikoshi.core.errors import ProtocolMismatch, SameMachine
+from mikoshi.core.messages import NodeView
+
+
+@dataclass(frozen=True)
+class FleetView:
+    """The reachable nodes in configuration order, the names of the others, and the records by seq."""
+
+    nodes: Mapping[str, NodeView]
+    unreachable: tuple[str, ...] = ()
+    records: Mapping[int, FleetRecord] = field(default_factory=dict)
+
+    @property
+    def stable(self) -> FleetRecord | None:
+        """The last known good deployment: the highest whose rollout completed healthy."""
+        done = [record for record in self.records.values() if record.outcome == DONE]
+        return max(done, key=lambda record: record.seq, default=None)
+
+    @property
+    def unfinished(self) -> FleetRecord | None:
+        """The attempt that was interrupted, if any."""
+        open_ones = [record for record in self.records.values() if record.unfinished]
+        return max(open_ones, key=lambda record: record.seq, default=None)
+
+    @property
+    def highest(self) -> int:
+        """The highest number that was ever given, as far as the anchor and the nodes know."""
+        return max([0, *self.records, *(view.highest_seq for view in self.nodes.values())])
+
+
+def fleet_view(views: Mapping[str, NodeView], unreachable: tuple[str, ...], anchor: str) -> FleetView:
+    """The fleet as read from its nodes.
+
+    Raises SameMachine if two names lead to one machine and directory, ProtocolMismatch for an unreadable record.
+    """
+    seen: dict[str, str] = {}
+    for name, view in views.items():
+        other = seen.setdefault(view.identity, name)
+        if other != name:
+            raise SameMachine(other, name)
+    records: dict[int, FleetRecord] = {}
+    for row in views[anchor].fleet if anchor in views else ():
+        try:
+            record = fleet_record_from_json(row)
+        except (KeyError, TypeError) as error:
+            raise ProtocolMismatch(f"a fleet record that cannot be read: {error}").on(anchor) from error
+        records[record.seq] = record
+    return FleetView(views, unreachable, records)
