@@ -2,3 +2,9 @@
 
 Never touches a server.
 """
+
+from __future__ import annotations
+
+from mikoshi.config.configuration import Configuration, find, load, read
+
+__all__ = ["Configuration", "find", "load", "read"]
