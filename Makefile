@@ -9,6 +9,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
 LANES ?= 2
+HOSTS ?= 3
 CHECKED := src tests tools $(wildcard bench)
 
 .PHONY: help setup system demo test check format lint types imports py39 docs bench hosts soak clean
@@ -57,8 +58,8 @@ bench: $(INSTALLED) ## Measure against other tools, side by side, and write docs
 	@tools/system-packages bench
 	@$(BIN)/python -m bench.push
 
-hosts: setup ## Start real SSH servers, each with its own file system, to try things on; Ctrl-C ends them (root)
-	@$(BIN)/python -m mikoshi.testing.hosts
+hosts: setup ## Start real SSH servers, each with its own file system, to try things on (root; HOSTS=3; Ctrl-C ends them)
+	@$(BIN)/python -m tools.hosts $(HOSTS)
 
 soak: setup ## Run the tests that take minutes
 	@$(BIN)/python -m pytest -n 0 -m soak --timeout 3600
