@@ -9,8 +9,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from mikoshi.core.address import Address
 from mikoshi.core.rollout import Policy
-from mikoshi.ports.transport import Address
 
 
 @dataclass(frozen=True)

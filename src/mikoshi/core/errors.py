@@ -124,6 +124,25 @@ class SecretsMissing(UsageError):
 
 
 @dataclass(eq=False)
+class SecretCommandFailed(UsageError):
+    """The command at `where` that gives the secret `name` ended with `status`, or said nothing usable (`reason`)."""
+
+    name: str
+    where: str
+    status: int
+    reason: str
+
+
+@dataclass(eq=False)
+class SecretCommandTimeout(UsageError):
+    """The command at `where` that gives the secret `name` ran longer than `seconds` and was killed."""
+
+    name: str
+    where: str
+    seconds: float
+
+
+@dataclass(eq=False)
 class ReleaseUnknown(UsageError):
     """No release kept here, or on the nodes, has this id or the id is not unique."""
 
@@ -522,6 +541,12 @@ def from_wire(data: dict[str, Any]) -> MikoshiError:
     except TypeError:
         return ProtocolMismatch(detail=f"error with unknown facts {data!r}")
     return error.on(str(data.get("node", "")), str(data.get("step", "")))
+
+
+def brief(error: MikoshiError) -> str:
+    """An error in a few words for records: where, and which. Never output or values, which may hold secrets."""
+    where = " ".join(word for word in (error.node, error.step) if word)
+    return f"{where}: {type(error).__name__}" if where else type(error).__name__
 
 
 def last_lines(text: str, count: int = 20) -> list[str]:

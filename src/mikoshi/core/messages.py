@@ -54,7 +54,12 @@ class Release:
 
 @dataclass(frozen=True)
 class SettingsKey:
-    """The environment's HMAC key, created if absent (anchor only, needs the lease). Reply: {"key": hex}."""
+    """The environment's HMAC key (anchor only). Reply: {"key": hex}, "" if there is none.
+
+    `create`, under the lease: make it if absent.
+    """
+
+    create: bool = True
 
 
 @dataclass(frozen=True)

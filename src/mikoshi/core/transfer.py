@@ -7,6 +7,7 @@ that what is missing travels as a bitmap.
 
 from __future__ import annotations
 
+import hashlib
 import json
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -98,6 +99,11 @@ def check(release: Manifest, index: TransferIndex) -> None:
         parts = index.files.get(entry.digest)
         if parts is not None and sum(part.size for part in parts) != entry.size:
             raise MalformedIndex(f"chunks of {entry.path!r} do not add up to its size")
+
+
+def digest(data: bytes) -> str:
+    """The name of this content as a chunk: its SHA-256 in hex."""
+    return hashlib.sha256(data).hexdigest()
 
 
 def bitmap(numbers: list[int], count: int) -> bytes:

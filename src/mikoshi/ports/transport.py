@@ -10,26 +10,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Protocol
 
-
-@dataclass(frozen=True)
-class Address:
-    """One node as the configuration names it.
-
-    `name` is unique in the environment and what people see. `host` "" means this machine, without SSH; then `label`
-    tells several local nodes apart. `port` 0 and `user` "" leave the choice to the SSH configuration.
-    """
-
-    name: str
-    host: str = ""
-    port: int = 0
-    user: str = ""
-    label: str = ""
-    host_key: str = ""
-
-    @property
-    def local(self) -> bool:
-        """Whether the node is this machine, reached without SSH."""
-        return not self.host
+from mikoshi.core.address import Address as Address
 
 
 @dataclass

@@ -92,10 +92,14 @@ def _without_attempt(fleet: FleetView, want: Want, stable: FleetRecord | None) -
 
 
 def _towards(fleet: FleetView, want: Want, record: FleetRecord, stable: FleetRecord | None, *, resumed: bool) -> Plan:
-    """Bring nodes to a deployment that exists. An unfinished attempt has at least to be ended."""
+    """Bring nodes to a deployment that exists. An unfinished attempt has at least to be ended.
+
+    Of a finished one, only the nodes that lack it take part: whatever happens to them, the others stay.
+    """
     views = {node: view for node, view in fleet.nodes.items() if not want.only or node in want.only}
     places = {node: _place(view, record, resumed=resumed) for node, view in views.items()}
-    back = {node: fallback(view, stable, below=record.seq) for node, view in views.items()}
+    good = stable if resumed else None
+    back = {node: fallback(view, good, below=record.seq) for node, view in views.items()}
     actions: list[Action] = []
     for node, (_, reason) in _at(places, "waiting"):
         actions.append(StageOn(node, record.seq, base_release(views[node]), reason))
@@ -111,10 +115,10 @@ def _towards(fleet: FleetView, want: Want, record: FleetRecord, stable: FleetRec
         seq=record.seq,
         release=record.deployment.release,
         stable=record.stable if resumed else record.seq,
-        nodes=tuple(views),
+        nodes=tuple(node for node in views if resumed or places[node][0] != "flipped"),
         back=back,
         staged=tuple(node for node, _ in _at(places, "staged")),
-        flipped=tuple(node for node, _ in _at(places, "flipped")),
+        flipped=tuple(node for node, _ in _at(places, "flipped") if resumed),
         failed=tuple(node for node, _ in _at(places, "failed")),
     )
 
