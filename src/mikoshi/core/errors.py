@@ -15,9 +15,10 @@ between node and deployer as `{"type": …, "facts": {…}}`.
 from __future__ import annotations
 
 from dataclasses import dataclass, fields
-from typing import Any, ClassVar
+from typing import Any, ClassVar, TypeVar
 
-from typing_extensions import Self
+# typing.Self is newer than the Python that nodes may have.
+_Error = TypeVar("_Error", bound="MikoshiError")
 
 
 @dataclass(eq=False)
@@ -28,7 +29,7 @@ class MikoshiError(Exception):
     node: ClassVar[str] = ""
     step: ClassVar[str] = ""
 
-    def on(self, node: str = "", step: str = "") -> Self:
+    def on(self: _Error, node: str = "", step: str = "") -> _Error:  # noqa: PYI019 - as above
         """The same error with its place filled in where it was still unknown."""
         for name, value in (("node", node), ("step", step)):
             if value and not getattr(self, name):
