@@ -276,6 +276,19 @@ class TransportMissing(InfrastructureError):
 
 
 @dataclass(eq=False)
+class SshConfigUnusable(InfrastructureError):
+    """The SSH client's configuration asks for what the built-in client cannot do, or cannot be read.
+
+    `place` is "FILE:LINE" or a file, `option` the directive or "", `reason` a full sentence. The remedy for an option
+    is `ssh = "openssh"`.
+    """
+
+    place: str
+    option: str
+    reason: str
+
+
+@dataclass(eq=False)
 class PythonMissing(InfrastructureError):
     """The host has no Python 3.9 or newer; `found` is what it has, "" for none."""
 
