@@ -1,0 +1,84 @@
+"""What this process itself has hashed, remembered by inode, so that a flip need not read every file again.
+
+An entry counts only while size, times and inode are unchanged and the inode had been at rest for a while when it was
+hashed: an edit within the clock's granularity could not be seen otherwise. Nothing outlives the process.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import time
+from dataclasses import dataclass
+
+REST_NS = 20_000_000
+_BLOCK = 1 << 20
+
+
+@dataclass(frozen=True)
+class _Seen:
+    size: int
+    mtime_ns: int
+    ctime_ns: int
+    digest: str
+    rested: bool
+
+
+class Fingerprints:
+    """Digests of files by inode."""
+
+    def __init__(self) -> None:
+        self._seen: dict[tuple[int, int], _Seen] = {}
+
+    def known(self, status: os.stat_result) -> str | None:
+        """The digest of the file with this status, or None if it has to be read."""
+        seen = self._seen.get((status.st_dev, status.st_ino))
+        if seen is None or not seen.rested or seen.ctime_ns != status.st_ctime_ns:
+            return None
+        same = (seen.size, seen.mtime_ns) == (status.st_size, status.st_mtime_ns)
+        return seen.digest if same else None
+
+    def read(self, path: str, status: os.stat_result | None = None) -> str:
+        """The digest of the regular file at `path`, read only if it has to be. Raises OSError (ELOOP for a link)."""
+        if status is not None:
+            known = self.known(status)
+            if known is not None:
+                return known
+        fd = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+        try:
+            return self._hash(fd)
+        finally:
+            os.close(fd)
+
+    def _hash(self, fd: int) -> str:
+        begun, before = time.time_ns(), os.fstat(fd)
+        digest = digest_of(fd)
+        after = os.fstat(fd)
+        unchanged = (before.st_mtime_ns, before.st_ctime_ns) == (after.st_mtime_ns, after.st_ctime_ns)
+        self._note(after, digest, unchanged and after.st_ctime_ns + REST_NS <= begun)
+        return digest
+
+    def _note(self, status: os.stat_result, digest: str, rested: bool) -> None:
+        seen = _Seen(status.st_size, status.st_mtime_ns, status.st_ctime_ns, digest, rested)
+        self._seen[status.st_dev, status.st_ino] = seen
+
+    def linked(self, before: os.stat_result, after: os.stat_result) -> None:
+        """The file with status `before` got one more name and now has status `after`: a link changes ctime alone.
+
+        An edit in between would have changed mtime too, since the file had been at rest before it was hashed.
+        """
+        digest = self.known(before)
+        same = (before.st_dev, before.st_ino, before.st_size, before.st_mtime_ns)
+        if digest is not None and same == (after.st_dev, after.st_ino, after.st_size, after.st_mtime_ns):
+            self._note(after, digest, rested=True)
+
+
+def digest_of(fd: int) -> str:
+    """The SHA-256, in hex, of an open file's content from its beginning; reads block by block."""
+    digest, offset = hashlib.sha256(), 0
+    while True:
+        block = os.pread(fd, _BLOCK, offset)
+        if not block:
+            return digest.hexdigest()
+        digest.update(block)
+        offset += len(block)

@@ -1,0 +1,66 @@
+"""Turns a Stage request into a checked order, and makes the environment's directories. No request is trusted."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from mikoshi.core import release as releases
+from mikoshi.core import transfer
+from mikoshi.core.deployment import deployment_from_json, settings_from_json
+from mikoshi.core.errors import ContentCorrupt, ContentMissing, PathUnusable, ProtocolMismatch
+from mikoshi.core.messages import Stage
+from mikoshi.core.release import Entry, MalformedManifest, Manifest
+from mikoshi.core.transfer import MalformedIndex
+from mikoshi.node.stage import Order
+from mikoshi.node.workspace import Workspace
+
+_BLOBS = 3
+
+
+def make_environment(work: Workspace) -> None:
+    """The directories and files that every deploy needs. Raises PathUnusable."""
+    paths, files = work.paths, work.files
+    try:
+        for directory in (paths.deployments, paths.shared, paths.logs, paths.bytecode):
+            files.make_directories(directory)
+        if work.identity.changes_user:
+            files.give_directory(paths.bytecode, work.identity.commands.uid, work.identity.commands.gid)
+        for path in (paths.journal, paths.history):
+            files.create_durably(path, b"")
+    except OSError as error:
+        raise PathUnusable(paths.root, error.strerror or str(error)) from error
+
+
+def decode(work: Workspace, request: Stage, blobs: list[bytes]) -> Order:
+    """The order in a request. Raises ProtocolMismatch, ContentMissing, ContentCorrupt and SharedConflict."""
+    if len(blobs) != _BLOBS:
+        raise ProtocolMismatch(f"Stage has {len(blobs)} blobs instead of {_BLOBS}")
+    try:
+        deployment = deployment_from_json(request.deployment)
+        settings = settings_from_json(request.settings)
+        encoded = _manifest_bytes(work, request.base, blobs[0])
+        manifest = releases.decode(encoded)
+        index = transfer.decode(blobs[1])
+        transfer.check(manifest, index)
+        values = json.loads(blobs[2])
+    except (MalformedManifest, MalformedIndex, TypeError, ValueError) as error:
+        raise ProtocolMismatch(f"Stage: {error}") from error
+    got = releases.release_id(encoded)
+    if got != deployment.release:
+        raise ContentCorrupt("manifest", deployment.release, got)
+    if deployment.seq < 1 or not isinstance(values, dict):
+        raise ProtocolMismatch("Stage: no proper number or environment")
+    return Order(deployment, settings, manifest, index, encoded, blobs[1], values)
+
+
+def _manifest_bytes(work: Workspace, base: str, blob: bytes) -> bytes:
+    if not base:
+        return blob
+    seq = work.deployments.with_release(base)
+    if seq is None:
+        raise ContentMissing(base, [])
+    delta: dict[str, Any] = json.loads(blob)
+    changed = [Entry(**entry) for entry in delta["changed"]]
+    old: Manifest = work.deployments.manifest(seq)
+    return releases.encode(releases.patched(old, str(delta["platform"]), delta["dropped"], changed))

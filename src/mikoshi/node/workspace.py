@@ -1,0 +1,61 @@
+"""What every step of the engine works with, in one value: paths, files, journal, lease, and the way to report."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import Callable, Union
+
+from mikoshi.core.errors import MikoshiError
+from mikoshi.core.messages import Output, StepStarted
+from mikoshi.node import machine
+from mikoshi.node.deployments import Deployments
+from mikoshi.node.files import Files
+from mikoshi.node.fingerprints import Fingerprints
+from mikoshi.node.identity import Identity
+from mikoshi.node.journal import Journal
+from mikoshi.node.lease import Leases
+from mikoshi.node.paths import EnvironmentPaths
+from mikoshi.node.steps import Step, StepBegun, StepEnded
+
+Event = Union[Output, StepStarted]
+
+
+class SessionEnded(Exception):
+    """The deployer is gone; the step in progress has ended and no other is begun."""
+
+
+@dataclass
+class Workspace:
+    """One environment on this node, as one session sees it. `ended` tells whether the deployer is gone."""
+
+    paths: EnvironmentPaths
+    files: Files
+    identity: Identity
+    leases: Leases
+    journal: Journal
+    deployments: Deployments
+    emit: Callable[[Event], None]
+    ended: Callable[[], bool]
+    fingerprints: Fingerprints = field(default_factory=Fingerprints)
+
+    def check(self) -> None:
+        """Raise unless another change may be made: Fenced without the lease, SessionEnded without a deployer."""
+        if self.ended():
+            raise SessionEnded
+        self.leases.check()
+
+    @contextmanager
+    def step(self, step: Step, seq: int) -> Iterator[None]:
+        """Journal the begin and the end of a step; an error of the tree passes through and is named in the journal."""
+        self.leases.check()
+        self.journal.add(StepBegun(seq, step))
+        self.emit(StepStarted(step.value))
+        try:
+            yield
+        except MikoshiError as error:
+            self.journal.add(StepEnded(seq, step, machine.boot_id(), type(error).__name__))
+            error.on(step=step.value)
+            raise
+        self.journal.add(StepEnded(seq, step, machine.boot_id()))
