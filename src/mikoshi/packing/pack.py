@@ -1,0 +1,154 @@
+"""From a source to a release that is kept and can be sent: collect, hash, build, describe, cut, keep.
+
+The same packed tree gives the same id on any machine: nothing of who, when and where takes part in it. Blocking: an
+engine calls it in a thread, and sets `stop` to end it early.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from mikoshi.config.model import ReleaseConfig
+from mikoshi.core.errors import SourceDirty
+from mikoshi.core.release import Manifest, encode, manifest, release_id
+from mikoshi.core.transfer import TransferIndex
+from mikoshi.packing import git, statcache
+from mikoshi.packing.collect import collect
+from mikoshi.packing.hashing import files_by_digest, hash_tree
+from mikoshi.packing.kept import KeptRelease
+from mikoshi.packing.library import Library
+from mikoshi.packing.platform import release_platform
+from mikoshi.packing.progress import FilesRead, Listener, nobody
+from mikoshi.packing.reader import ReleaseReader
+
+
+@dataclass(frozen=True)
+class Source:
+    """What to pack: the work tree of `directory`, or what git's `ref` has there ("" for the work tree).
+
+    `clean`: a work tree with uncommitted changes is refused.
+    """
+
+    directory: Path
+    ref: str = ""
+    clean: bool = False
+
+
+@dataclass(frozen=True)
+class Occasion:
+    """Who packs, when (seconds since 1970, UTC), for which app and environment, and why."""
+
+    app: str
+    environment: str
+    by: str
+    at: float
+    message: str = ""
+
+
+@dataclass(frozen=True)
+class Packed:
+    """A release that is kept. Sizes in bytes; `hashed_*` count what had to be read, the rest was known.
+
+    `native` maps paths of native code to their platforms ("a+b"), for a message that names them.
+    """
+
+    release: str
+    manifest: Manifest
+    index: TransferIndex
+    record: KeptRelease
+    reader: ReleaseReader
+    native: dict[str, str]
+    notes: tuple[str, ...]
+    hashed_files: int
+    hashed_bytes: int
+
+
+def pack(
+    source: Source,
+    config: ReleaseConfig,
+    shared: Sequence[str],
+    occasion: Occasion,
+    library: Library,
+    cache: Path,
+    listener: Listener = nobody,
+) -> Packed:
+    """Make a release of `source` and keep it in `library`; `cache` is the directory for what can be made again.
+
+    Raises a PackingError, RefUnknown, SourceDirty or DiskFull.
+    """
+    with library.in_use(), _opened(source, cache) as opened:
+        tree = collect(opened.directory, config.exclude, shared)
+        hashed = hash_tree(
+            opened.directory,
+            tree,
+            library.objects,
+            opened.cache_file,
+            lambda done, total: listener(FilesRead(done, total)),
+        )
+        release = manifest(release_platform(_each(hashed.platforms)), hashed.entries)
+        index = library.index_of(release)
+        return Packed(
+            release=release_id(encode(release)),
+            manifest=release,
+            index=index,
+            record=library.keep(release, _record(release, opened, occasion)),
+            reader=_reader(library, release, source),
+            native=hashed.platforms,
+            notes=tuple(tree.notes),
+            hashed_files=hashed.read_files,
+            hashed_bytes=hashed.read_bytes,
+        )
+
+
+@dataclass(frozen=True)
+class _Opened:
+    """A source ready to be walked: its directory, and what git says of it."""
+
+    directory: Path
+    cache_file: Path | None
+    commit: str
+    dirty: bool
+
+
+@contextlib.contextmanager
+def _opened(source: Source, cache: Path) -> Iterator[_Opened]:
+    if source.ref:
+        commit = git.commit_of(source.directory, source.ref)
+        with git.checked_out(source.directory, source.ref, commit, cache) as directory:
+            yield _Opened(directory, None, commit, dirty=False)
+        return
+    commit = git.head(source.directory)
+    changed = git.uncommitted(source.directory) if commit else []
+    if source.clean and (changed or not commit):
+        raise SourceDirty(changed)
+    cache_file = statcache.cache_file(cache, source.directory)
+    yield _Opened(source.directory, cache_file, commit, dirty=bool(changed))
+
+
+def _record(release: Manifest, opened: _Opened, occasion: Occasion) -> KeptRelease:
+    return KeptRelease(
+        id=release_id(encode(release)),
+        app=occasion.app,
+        by=occasion.by,
+        at=occasion.at,
+        used=occasion.at,
+        size=release.size(),
+        files=sum(1 for _ in release.files()),
+        platform=release.platform,
+        commit=opened.commit,
+        dirty=opened.dirty,
+        message=occasion.message,
+    )
+
+
+def _reader(library: Library, release: Manifest, source: Source) -> ReleaseReader:
+    """A checked out ref is gone by the time its chunks are read; a work tree is not."""
+    origins = {} if source.ref else files_by_digest(source.directory, release.files())
+    return ReleaseReader(library, release_id(encode(release)), origins)
+
+
+def _each(platforms: Mapping[str, str]) -> Iterator[str]:
+    return (name for joined in platforms.values() for name in joined.split("+"))
