@@ -1,0 +1,41 @@
+"""`mikoshi deploy`: make a release of the source and bring it to every node, or to none."""
+
+from __future__ import annotations
+
+import argparse
+
+from mikoshi.cli.parser import Parser, Verbs, add_changes, add_environment, verb
+
+
+def add_to(verbs: Verbs[Parser]) -> None:
+    """Add the verb."""
+    parser = verb(
+        verbs, "deploy", run, "bring the application to every node, or to none",
+        "Pack the application, stage it on every node, then switch wave by wave. If it fails, what switched\n"
+        "goes back. Interrupted, the same command goes on.",
+    )  # fmt: skip
+    add_environment(parser)
+    add_source(parser)
+    parser.add_argument(
+        "--only", action="append", metavar="HOST", help="bring only this host to what the fleet runs (may be repeated)"
+    )
+    add_changes(parser)
+
+
+def add_source(parser: argparse.ArgumentParser) -> None:
+    """What is deployed, for deploy and plan."""
+    parser.add_argument("--ref", metavar="REF", help="a git branch, tag or commit instead of the work tree")
+    parser.add_argument("--release", metavar="ID", help="a release kept on this machine (see `mikoshi releases`)")
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Deploy; exit code 0 if everything runs it, else as the error says."""
+    from mikoshi.cli import context, deploying
+
+    environment = context.environment(arguments, "deploy")
+    command = deploying.Command(arguments, environment, "deploy", deploying.printer(arguments))
+    if arguments.dry_run:
+        deploying.show_plan(deploying.run_plan(command, command.from_source), arguments)
+        return 0
+    deploying.run_deploy(command, command.from_source)
+    return 0

@@ -1,0 +1,82 @@
+"""Every error as text: what happened, where, and what to do next. The one place where facts become sentences.
+
+`{fact}` in a text is a fact of the error; `{node}` is where it happened. A test holds that every error has its texts
+and that they fit its facts.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from mikoshi.cli.texts import TEXTS
+from mikoshi.core.errors import DeployFailed, Interrupted, MikoshiError
+
+
+@dataclass(frozen=True)
+class Explanation:
+    """What happened, details below it (each a line), and the next action; the last two may be empty."""
+
+    what: str
+    details: tuple[str, ...] = ()
+    next: str = ""
+
+
+def exit_code(error: MikoshiError) -> int:
+    """The exit code of the command line's table."""
+    return error.exit if isinstance(error, DeployFailed) else error.exit_code
+
+
+def explain(error: MikoshiError) -> Explanation:
+    """The error as text."""
+    if isinstance(error, DeployFailed):
+        return _deploy_failed(error)
+    what, further = TEXTS[type(error).__name__]
+    facts = {name: _shown(value) for name, value in error.facts().items()}
+    where = f"{error.node}: " if error.node and "{node}" not in what else ""
+    filled = {**facts, "node": error.node or "the node"}
+    return Explanation(where + what.format_map(filled), _details(error), further.format_map(filled))
+
+
+def _shown(value: object) -> object:
+    if isinstance(value, list):
+        return ", ".join(str(item) for item in value) or "none"
+    return round(value, 1) if isinstance(value, float) else value
+
+
+def _details(error: MikoshiError) -> tuple[str, ...]:
+    """The lines that belong below: an application's output, a configuration's problems."""
+    facts = error.facts()
+    return tuple(str(line) for name in ("problems", "lines") for line in facts.get(name, ()))
+
+
+_OUTCOMES = {
+    4: "no node was changed",
+    5: "it failed before any node was changed",
+    6: "every node that had changed went back",
+    7: "these nodes need a person: {changed}",
+}
+
+
+def _deploy_failed(error: DeployFailed) -> Explanation:
+    outcome = _OUTCOMES[error.exit].format(changed=", ".join(error.changed))
+    name = f"deployment {error.seq}" if error.seq else "the deployment"
+    runs = f" Deployment {error.stable} runs." if error.stable and error.exit != 7 else ""
+    details: list[str] = []
+    for cause in error.causes:
+        explained = explain(cause)
+        details.extend([explained.what, *(f"  │ {line}" for line in explained.details)])
+        if explained.next:
+            details.append(f"  → {explained.next}")
+    details.extend(f"not undone: {what}" for what in error.not_undone)
+    further = {
+        4: "Nothing has to be cleaned up: run the same command again once it is reachable.",
+        5: "Nothing has to be cleaned up: mend the cause and run the same command again.",
+        6: "Mend the cause and deploy again; `mikoshi history` has the record.",
+        7: "Look with `mikoshi status`, mend those nodes, then run the same command again: it goes on from there.",
+    }[error.exit]
+    return Explanation(f"{name} failed: {outcome}.{runs}", tuple(details), further)
+
+
+def interrupted(seq: int) -> Interrupted:
+    """What Ctrl-C in the middle of a command means for the user."""
+    return Interrupted(f"in deployment {seq}" if seq else "before anything was changed")
