@@ -21,7 +21,7 @@ from mikoshi.config.sections.rollout import rollout_of
 from mikoshi.config.sections.ssh import ssh_of
 from mikoshi.config.values.addresses import host as host_address
 from mikoshi.config.values.addresses import same_node
-from mikoshi.ports.transport import Address
+from mikoshi.core.address import Address
 
 
 def environment_of(app: str, root: Path, release: Node | None, levels: Levels) -> Environment:

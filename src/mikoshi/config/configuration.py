@@ -6,7 +6,7 @@ All problems of the file, in every environment, are reported at once. No server 
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -17,8 +17,10 @@ from mikoshi.config.document import Node, read_document
 from mikoshi.config.levels import Levels, levels_of
 from mikoshi.config.merge import table
 from mikoshi.config.model import Environment
-from mikoshi.config.problems import Place, Problems
+from mikoshi.config.problems import Place, Problems, written
+from mikoshi.config.secrets import default_secrets, secrets_problems
 from mikoshi.config.sections.document import DOCUMENT
+from mikoshi.config.show import Row, rows_of
 from mikoshi.core.errors import ConfigInvalid, ConfigMissing, EnvironmentUnknown
 
 FILE = "mikoshi.toml"
@@ -46,9 +48,34 @@ class Configuration:
 
     def environment(self, name: str) -> Environment:
         """Everything about one environment, merged and complete. Raises EnvironmentUnknown."""
+        return environment_of(self.app, self.root, self.document.get("release"), self._levels(name))
+
+    def show(self, name: str) -> list[Row]:
+        """Every value of one environment with its origin. Raises EnvironmentUnknown."""
+        environment = self.environment(name)
+        derived = {"anchor": environment.anchor, "secrets_from": default_secrets(name)}
+        return rows_of(self.document, self._levels(name), self.shown_as, derived)
+
+    def check(self) -> list[str]:
+        """What is wrong with the files that mikoshi.toml names, in any environment: one line each, none twice."""
+        found = [problem for name in self.levels for problem in self._file_problems(name)]
+        return list(dict.fromkeys(found))
+
+    def _file_problems(self, name: str) -> Iterator[str]:
+        environment, settings = self.environment(name), self._levels(name).settings
+        ssh = settings.get("ssh")
+        named = {settings.get("secrets_from"): environment.secrets_from}
+        named[ssh.get("config") if ssh else None] = environment.ssh.config
+        for node, path in named.items():
+            if node is not None and path is not None and not path.is_file():
+                place = f"{self.shown_as}:{node.place.line}: {node.place.path}"
+                yield f"{place}: there is no file {written(str(path))}"
+        yield from secrets_problems(environment)
+
+    def _levels(self, name: str) -> Levels:
         if name not in self.levels:
             raise EnvironmentUnknown(name=name, known=list(self.levels))
-        return environment_of(self.app, self.root, self.document.get("release"), self.levels[name])
+        return self.levels[name]
 
 
 def find(start: Path) -> Path:

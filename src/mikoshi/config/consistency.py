@@ -14,7 +14,7 @@ from mikoshi.config.problems import Place, Problems, did_you_mean, written
 from mikoshi.config.sections.environment import STYLES
 from mikoshi.config.values.addresses import host as host_address
 from mikoshi.config.values.addresses import same_node
-from mikoshi.ports.transport import Address
+from mikoshi.core.address import Address
 
 
 def check_levels(levels: Levels, problems: Problems) -> None:

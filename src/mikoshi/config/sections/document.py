@@ -8,9 +8,10 @@ from mikoshi.config.sections.process import PROCESSES
 from mikoshi.config.sections.release import RELEASE
 from mikoshi.config.values.text import name
 
+APP = Leaf(name)
 DOCUMENT = Table(
     {
-        "app": Leaf(name),
+        "app": APP,
         "release": RELEASE,
         "process": PROCESSES,
         "defaults": ENVIRONMENT,

@@ -6,7 +6,7 @@ import ipaddress
 import re
 
 from mikoshi.config.problems import Unexpected
-from mikoshi.ports.transport import Address
+from mikoshi.core.address import Address
 
 LISTEN = 'a port like 8080, or an address with a port like "0.0.0.0:8080" or "[::]:8080"'
 HOST = 'a host like "deploy@web1.example.com", with a port "web1.example.com:2222", or "local"'

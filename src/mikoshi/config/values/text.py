@@ -12,6 +12,7 @@ _NAME = re.compile(r"[a-z0-9][a-z0-9-]{0,62}")
 _VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,254}")
 _USER = re.compile(r"[A-Za-z_][A-Za-z0-9_.-]{0,31}\$?")
 _HOST_KEY = re.compile(r"((?:ssh|ecdsa|sk-ssh|sk-ecdsa)-[a-z0-9@.-]+) ([A-Za-z0-9+/]{20,}={0,3})(?: .*)?")
+_FINGERPRINT = re.compile(r"SHA256:[A-Za-z0-9+/]{43}")
 _OURS = "MIKOSHI_"
 
 
@@ -78,11 +79,14 @@ def url_path(value: object) -> str:
 
 
 def host_key(value: object) -> str:
-    """A host's public key, type and key: a comment after it is left out."""
-    match = _HOST_KEY.fullmatch(value.strip()) if isinstance(value, str) else None
+    """A host's key: its fingerprint, or the public key itself; a comment after that is left out."""
+    text = value.strip() if isinstance(value, str) else ""
+    if _FINGERPRINT.fullmatch(text):
+        return text
+    match = _HOST_KEY.fullmatch(text)
     if match is None:
         hint = "a host name with dots is written in quotes" if isinstance(value, dict) else ""
-        raise Unexpected('a public key like "ssh-ed25519 AAAA…", as ssh-keyscan prints it after the host', hint)
+        raise Unexpected('a fingerprint "SHA256:…" or a public key "ssh-ed25519 AAAA…"', hint)
     return f"{match.group(1)} {match.group(2)}"
 
 
