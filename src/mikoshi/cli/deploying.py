@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import argparse
+import asyncio
 import contextlib
 import os
 import sys
 import time
-from collections.abc import Callable, Coroutine, Mapping
+from collections.abc import AsyncIterator, Callable, Coroutine, Mapping
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
@@ -26,7 +27,7 @@ from mikoshi.engine import history, source
 from mikoshi.engine.deploy import Job, Result, Secrets, Wanted, deploy
 from mikoshi.engine.deploy import plan as make_plan
 from mikoshi.engine.source import Available
-from mikoshi.packing import progress as packing
+from mikoshi.packing import progress as news
 from mikoshi.packing.pack import Occasion, Source, pack
 from mikoshi.styles.push.observe import FleetView
 from mikoshi.styles.push.reconcile import rollback_target
@@ -36,6 +37,8 @@ if TYPE_CHECKING:
     from mikoshi.core.plan import Plan
     from mikoshi.core.release import Manifest
     from mikoshi.engine.fleet import Fleet
+    from mikoshi.packing.pack import Packed
+    from mikoshi.ports.clock import Clock
 
 Printer = JsonLines | Lines
 Chosen = Callable[["Fleet", FleetView], Coroutine[Any, Any, Wanted | None]]
@@ -52,6 +55,7 @@ class Command:
     begun: list[int] = field(default_factory=list)
     files: contextlib.ExitStack = field(default_factory=contextlib.ExitStack)
     available: Available | None = None
+    packing: asyncio.Future[Available] | None = None
 
     def emit(self, event: Event) -> None:
         """Print an event, and remember the attempt that it may be."""
@@ -70,8 +74,7 @@ class Command:
             library = wiring.library()
             self.available = source.kept(library, library.find(self.environment.app, arguments.release))
         else:
-            make = self._packing(arguments.ref)
-            self.available = await source.packed(make, fleet.clock, self.emit)
+            self.available = await (self.packing or self._pack(fleet.clock))
         values = self._secrets()
         environment = self.environment
         return Wanted(
@@ -96,12 +99,27 @@ class Command:
         """The hosts named by --only."""
         return context.chosen_hosts(self.environment, getattr(self.arguments, "only", None) or ())
 
-    def _packing(self, ref: str | None) -> Callable[[], Any]:
-        environment = self.environment
+    def begin_packing(self, clock: Clock) -> None:
+        """Pack while the hosts are being reached, where no host is needed for it. Needs a running event loop."""
+        arguments = self.arguments
+        if not self.environment.release.build and not arguments.release:
+            self.packing = asyncio.ensure_future(self._pack(clock))
+
+    async def stop_packing(self) -> None:
+        """Await what `begin_packing` began if nobody else did, so that no thread outlives the command."""
+        if self.packing is not None:
+            self.packing.cancel()
+            await asyncio.gather(self.packing, return_exceptions=True)
+
+    async def _pack(self, clock: Clock) -> Available:
+        return await source.packed(self._maker(), clock, self.emit)
+
+    def _maker(self) -> Callable[[], Packed]:
+        environment, ref = self.environment, self.arguments.ref or ""
         occasion = Occasion(
             environment.app, environment.name, context.who(), time.time(), getattr(self.arguments, "message", "")
         )
-        origin = Source(environment.root)
+        origin = Source(environment.root, ref, clean=environment.source == "clean" and not ref)
         return lambda: pack(
             origin,
             environment.release,
@@ -112,16 +130,16 @@ class Command:
             self._heard,
         )
 
-    def _heard(self, progress: packing.Progress) -> None:
+    def _heard(self, progress: news.Progress) -> None:
         """A packing thread's news as events."""
         match progress:
-            case packing.BuildStarted(command, where):
+            case news.BuildStarted(command, where):
                 self.emit(BuildBegan(command, f"on {where}" if where else "here", reused=False))
-            case packing.BuildSkipped(command):
+            case news.BuildSkipped(command):
                 self.emit(BuildBegan(command, "here", reused=True))
-            case packing.BuildLine(line):
+            case news.BuildLine(line):
                 self.emit(BuildOutput(line))
-            case packing.FilesRead():
+            case news.FilesRead():
                 pass
 
     def _secrets(self) -> Mapping[str, str]:
@@ -181,11 +199,23 @@ def printer(arguments: argparse.Namespace) -> Printer:
     return JsonLines(SystemClock()) if arguments.json else Lines()
 
 
+@contextlib.asynccontextmanager
+async def _fleet(command: Command, wanted: Chosen) -> AsyncIterator[Fleet]:
+    """The nodes, not yet connected; what is deployed from source is packed meanwhile."""
+    async with wiring.fleet(command.environment, command.emit) as fleet:
+        if wanted == command.from_source:
+            command.begin_packing(fleet.clock)
+        try:
+            yield fleet
+        finally:
+            await command.stop_packing()
+
+
 def run_plan(command: Command, wanted: Chosen) -> Plan:
     """Make the plan and return it."""
 
     async def planning() -> Plan:
-        async with wiring.fleet(command.environment, command.emit) as fleet:
+        async with _fleet(command, wanted) as fleet:
             return await make_plan(fleet, command.job(wanted))
 
     with command.files:
@@ -196,7 +226,7 @@ def run_deploy(command: Command, wanted: Chosen) -> Result:
     """Carry the command out, and write this machine's audit trail however it ends."""
 
     async def deploying() -> Result:
-        async with wiring.fleet(command.environment, command.emit) as fleet:
+        async with _fleet(command, wanted) as fleet:
             return await deploy(fleet, command.job(wanted))
 
     environment = command.environment

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from mikoshi.core.errors import ContentMissing, ReleaseUnknown
-from mikoshi.core.events import Event, Packed
+from mikoshi.core.events import Event, Note, Packed
 from mikoshi.core.release import Manifest
 from mikoshi.engine.content import Content, content_from_nodes
 from mikoshi.engine.fleet import Fleet
@@ -37,6 +37,8 @@ async def packed(make: Callable[[], PackedRelease], clock: Clock, emit: Callable
     begun = clock.monotonic()
     made = await asyncio.to_thread(make)
     record = made.record
+    for note in made.notes:
+        emit(Note(note))
     emit(
         Packed(
             release=made.release,
@@ -58,7 +60,7 @@ def kept(library: Library, release: str, commit: str = "") -> Available:
     missing = library.missing(manifest)
     if missing:
         raise ContentMissing(release, missing)
-    reader = ReleaseReader(library, release)
+    reader = ReleaseReader(library, release, manifest)
     return Available(Content(release, manifest, library.index_of(manifest), reader, commit), {})
 
 
