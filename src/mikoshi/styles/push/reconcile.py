@@ -157,7 +157,7 @@ def _finish_revert(fleet: FleetView, unfinished: FleetRecord, want: Want) -> Fin
     back = {
         node: fallback(view, fleet.records.get(unfinished.stable), below=unfinished.seq)
         for node, view in fleet.nodes.items()
-        if view.current == unfinished.seq
+        if _touched(view, unfinished)
     }
     if want.abort:
         reason = "given up"
@@ -168,12 +168,17 @@ def _finish_revert(fleet: FleetView, unfinished: FleetRecord, want: Want) -> Fin
     return FinishRevert(unfinished.seq, back, reason)
 
 
+def _touched(view: NodeView, attempt: FleetRecord) -> bool:
+    """Whether the node runs the attempt, or was stopped in the middle of a step that may have changed what it runs."""
+    return view.current == attempt.seq or bool(view.interrupted)
+
+
 def _after_revert(fleet: FleetView, unfinished: FleetRecord) -> FleetView:
     """The fleet as it will be once the unfinished attempt is back."""
     stable = fleet.records.get(unfinished.stable)
     nodes = {
         node: replace(view, current=fallback(view, stable, below=unfinished.seq), interrupted="")
-        if view.current == unfinished.seq
+        if _touched(view, unfinished)
         else view
         for node, view in fleet.nodes.items()
     }
