@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 
-from mikoshi.core.deployment import DONE, REVERTING, FleetRecord, Settings
+from mikoshi.core.deployment import DONE, FAILED, REVERTING, FleetRecord, Settings
 from mikoshi.core.errors import DeploymentUnknown, NothingToRollBackTo, OnlyNeedsDeployed
 from mikoshi.core.messages import NodeView
 from mikoshi.core.plan import (
@@ -48,14 +48,14 @@ def reconcile(fleet: FleetView, want: Want) -> Plan:
     unfinished, stable = fleet.unfinished, fleet.stable
     if unfinished is None:
         return _without_attempt(fleet, want, stable)
-    if not want.abort and unfinished.outcome != REVERTING and want.is_content_of(unfinished):
+    wanted = not want.abort and want.is_content_of(unfinished)
+    if wanted and not _going_back(fleet, unfinished):
         return _towards(fleet, want, unfinished, stable, resumed=True)
     if want.only and not want.abort:
         raise OnlyNeedsDeployed(changes(unfinished, want), unfinished.seq)
-    same = unfinished.outcome == REVERTING and want.is_content_of(unfinished)
     reverting = _finish_revert(fleet, unfinished, want)
     settled = _after_revert(fleet, unfinished)
-    if want.abort or same:
+    if want.abort or wanted:
         return Plan(
             actions=(reverting,),
             seq=unfinished.seq,
@@ -136,7 +136,7 @@ def _place(view: NodeView, record: FleetRecord, *, resumed: bool) -> tuple[str, 
     if kept is None or not kept.staged:
         reason = "not fully staged" if kept else "does not hold it"
         return ("waiting", reason)
-    if resumed and kept.verdict == "failed":
+    if resumed and kept.verdict == FAILED:
         return ("failed", "it failed here")
     if view.current == record.seq and not view.interrupted:
         return ("flipped", "")
@@ -161,11 +161,22 @@ def _finish_revert(fleet: FleetView, unfinished: FleetRecord, want: Want) -> Fin
     }
     if want.abort:
         reason = "given up"
-    elif unfinished.outcome == REVERTING:
+    elif _going_back(fleet, unfinished):
         reason = "its revert was interrupted"
     else:
         reason = "another deployment takes its place"
     return FinishRevert(unfinished.seq, back, reason)
+
+
+def _going_back(fleet: FleetView, attempt: FleetRecord) -> bool:
+    """Whether the attempt's revert was begun: by the deployer, or by a node that failed and was stopped on its way."""
+    if attempt.outcome == REVERTING:
+        return True
+    for view in fleet.nodes.values():
+        kept = view.holds(attempt.seq)
+        if kept and kept.verdict == FAILED and _touched(view, attempt):
+            return True
+    return False
 
 
 def _touched(view: NodeView, attempt: FleetRecord) -> bool:
@@ -182,7 +193,7 @@ def _after_revert(fleet: FleetView, unfinished: FleetRecord) -> FleetView:
         else view
         for node, view in fleet.nodes.items()
     }
-    records = {**fleet.records, unfinished.seq: replace(unfinished, outcome="failed")}
+    records = {**fleet.records, unfinished.seq: replace(unfinished, outcome=FAILED)}
     return replace(fleet, nodes=nodes, records=records)
 
 
