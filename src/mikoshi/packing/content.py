@@ -58,7 +58,7 @@ def _attempt(path: str, file: bytes, copy: int) -> Content | None:
         before = os.fstat(descriptor)
         if not stat.S_ISREG(before.st_mode):
             return None
-        digest, size, header = copy_hashing(descriptor, copy)
+        digest, size, header = copy_hashing(descriptor, copy, before.st_size)
         after = os.fstat(descriptor)
     except OSError as error:
         if error.errno in NO_ROOM:
@@ -71,8 +71,10 @@ def _attempt(path: str, file: bytes, copy: int) -> Content | None:
     return Content(digest, size, header, after)
 
 
-def copy_hashing(source: int, copy: int) -> tuple[str, int, bytes]:
+def copy_hashing(source: int, copy: int, expected: int) -> tuple[str, int, bytes]:
     """Copy what `source` has to `copy`; the copy's SHA-256 in hex, its size in bytes and its first bytes.
+
+    `expected` is the size in bytes to be prepared for: a large buffer costs more than reading a small file.
 
     Where the file system can share extents the copy is a clone, and the clone is what is hashed.
     """
@@ -80,7 +82,8 @@ def copy_hashing(source: int, copy: int) -> tuple[str, int, bytes]:
     if cloned:
         source = copy
     hasher, size, header = hashlib.sha256(), 0, b""
-    while block := os.read(source, BLOCK):
+    block_size = min(expected + 1, BLOCK)
+    while block := os.read(source, block_size):
         hasher.update(block)
         if not size:
             header = block[:HEADER_SIZE]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -95,8 +95,3 @@ class _Reading:
         if statcache.settled(content.status, self.moment):
             self.settled.append((path, content.status, known))
         return known, content.status
-
-
-def files_by_digest(root: Path, entries: Iterable[Entry]) -> Mapping[str, tuple[str, Path]]:
-    """One file (path in the release, path on disk) for each content, to read it from again if an object is damaged."""
-    return {entry.digest: (entry.path, root / entry.path) for entry in entries if entry.digest}

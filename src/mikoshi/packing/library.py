@@ -54,14 +54,14 @@ class Library:
                 files[entry.digest] = self._chunks(entry.digest, entry.size, entry.path)
         return TransferIndex(files)
 
-    def keep(self, release: Manifest, record: KeptRelease) -> KeptRelease:
-        """Keep a release whose contents are all here; a release kept already stays who made it when.
+    def keep(self, encoded: bytes, record: KeptRelease) -> KeptRelease:
+        """Keep the release with the encoded manifest, whose contents are all here.
 
-        Returns the record as it stands now. Keeping the same again writes the record alone.
+        Returns the record as it stands now: of a release that was kept already it says who made it first.
         """
         manifest_file = self.root / "manifests" / record.id
         if not manifest_file.exists():
-            _write(manifest_file, releases.encode(release))
+            _write(manifest_file, encoded)
         before = self._record(record.app, record.id)
         record = merged(before, record) if before else record
         _write(self._record_file(record.app, record.id), json.dumps(to_json(record)).encode())

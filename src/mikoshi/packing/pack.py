@@ -17,7 +17,7 @@ from mikoshi.core.release import Manifest, encode, manifest, release_id
 from mikoshi.core.transfer import TransferIndex
 from mikoshi.packing import git, statcache
 from mikoshi.packing.collect import collect
-from mikoshi.packing.hashing import files_by_digest, hash_tree
+from mikoshi.packing.hashing import hash_tree
 from mikoshi.packing.kept import KeptRelease
 from mikoshi.packing.library import Library
 from mikoshi.packing.platform import release_platform
@@ -89,13 +89,16 @@ def pack(
             lambda done, total: listener(FilesRead(done, total)),
         )
         release = manifest(release_platform(_each(hashed.platforms)), hashed.entries)
+        encoded = encode(release)
+        record = _record(release, release_id(encoded), opened, occasion)
         index = library.index_of(release)
         return Packed(
-            release=release_id(encode(release)),
+            release=record.id,
             manifest=release,
             index=index,
-            record=library.keep(release, _record(release, opened, occasion)),
-            reader=_reader(library, release, source),
+            record=library.keep(encoded, record),
+            # A checked out ref is gone by the time its chunks are read; a work tree is not.
+            reader=ReleaseReader(library, record.id, release, None if source.ref else source.directory),
             native=hashed.platforms,
             notes=tuple(tree.notes),
             hashed_files=hashed.read_files,
@@ -128,9 +131,9 @@ def _opened(source: Source, cache: Path) -> Iterator[_Opened]:
     yield _Opened(source.directory, cache_file, commit, dirty=bool(changed))
 
 
-def _record(release: Manifest, opened: _Opened, occasion: Occasion) -> KeptRelease:
+def _record(release: Manifest, release_id: str, opened: _Opened, occasion: Occasion) -> KeptRelease:
     return KeptRelease(
-        id=release_id(encode(release)),
+        id=release_id,
         app=occasion.app,
         by=occasion.by,
         at=occasion.at,
@@ -142,12 +145,6 @@ def _record(release: Manifest, opened: _Opened, occasion: Occasion) -> KeptRelea
         dirty=opened.dirty,
         message=occasion.message,
     )
-
-
-def _reader(library: Library, release: Manifest, source: Source) -> ReleaseReader:
-    """A checked out ref is gone by the time its chunks are read; a work tree is not."""
-    origins = {} if source.ref else files_by_digest(source.directory, release.files())
-    return ReleaseReader(library, release_id(encode(release)), origins)
 
 
 def _each(platforms: Mapping[str, str]) -> Iterator[str]:
