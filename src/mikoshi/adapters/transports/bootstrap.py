@@ -65,6 +65,17 @@ def command_line(engine: EngineZip) -> str:
     return f"exec sh -c '{SCRIPT}' mikoshi {engine.digest}"
 
 
+def shell_command(command: str) -> str:
+    """`command` for /bin/sh, whatever the login shell is and whatever characters it holds."""
+    plain = "".join(map(chr, range(0x30, 0x5B))) + "abcdefghijklmnopqrstuvwxyz ./_-,+"
+    coded = "".join(char if char in plain else _octal(char) for char in command)
+    return f"exec sh -c 'eval \"$(printf %b \"$1\")\"' sh '{coded}'"
+
+
+def _octal(char: str) -> str:
+    return "".join(f"\\0{byte:03o}" for byte in char.encode(errors="surrogateescape"))
+
+
 def local_command(engine: EngineZip, directory: Path, python: str) -> list[str]:
     """The same on this machine, without a login shell: engines below `directory`, run by `python`, never by sudo."""
     return ["/bin/sh", "-c", SCRIPT, "mikoshi", engine.digest, str(directory), python]

@@ -5,7 +5,7 @@ The same for all transports; how the stream came to be is theirs.
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 
 from mikoshi.adapters.transports.bootstrap import Greeting, installation
 from mikoshi.adapters.transports.engine_zip import EngineZip
@@ -14,7 +14,7 @@ from mikoshi.core.errors import ConnectionLost, MikoshiError
 from mikoshi.ports.transport import Traffic
 
 START = "start of the engine"
-Released = Callable[[], Awaitable[None]]
+Released = Callable[[], None]
 
 
 class EngineChannel:
@@ -84,4 +84,4 @@ class EngineChannel:
         finally:
             released, self._released = self._released, None
             if released is not None:
-                await released()
+                released()
