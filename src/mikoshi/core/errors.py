@@ -348,6 +348,14 @@ class BuildStepFailed(PackingError):
 
 
 @dataclass(eq=False)
+class BuildInputMissing(PackingError):
+    """One of a build step's `inputs` names nothing that is packed; misspelt, it would never let the step run again."""
+
+    command: str
+    input: str
+
+
+@dataclass(eq=False)
 class BuildOutputMissing(PackingError):
     """A build step ended well without making one of its `outputs`."""
 

@@ -10,14 +10,18 @@ import contextlib
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from threading import Event
 
 from mikoshi.config.model import ReleaseConfig
-from mikoshi.core.errors import SourceDirty
+from mikoshi.core.errors import Interrupted, SourceDirty
 from mikoshi.core.release import Manifest, encode, manifest, release_id
 from mikoshi.core.transfer import TransferIndex
 from mikoshi.packing import git, statcache
+from mikoshi.packing.build import Build
+from mikoshi.packing.buildcache import BuildCache
+from mikoshi.packing.builder import Builder, LocalBuilder
 from mikoshi.packing.collect import collect
-from mikoshi.packing.hashing import hash_tree
+from mikoshi.packing.hashing import Counted, hash_tree
 from mikoshi.packing.kept import KeptRelease
 from mikoshi.packing.library import Library
 from mikoshi.packing.platform import release_platform
@@ -74,11 +78,16 @@ def pack(
     library: Library,
     cache: Path,
     listener: Listener = nobody,
+    builder: Builder | None = None,
+    stop: Event | None = None,
 ) -> Packed:
     """Make a release of `source` and keep it in `library`; `cache` is the directory for what can be made again.
 
-    Raises a PackingError, RefUnknown, SourceDirty or DiskFull.
+    `builder` runs the build steps, this machine if none is given; setting `stop` ends the work early.
+
+    Raises a PackingError, RefUnknown, SourceDirty, DiskFull or Interrupted.
     """
+    stop = stop or Event()
     with library.in_use(), _opened(source, cache) as opened:
         tree = collect(opened.directory, config.exclude, shared)
         hashed = hash_tree(
@@ -86,8 +95,10 @@ def pack(
             tree,
             library.objects,
             opened.cache_file,
-            lambda done, total: listener(FilesRead(done, total)),
+            _counting(listener, stop),
         )
+        if config.build:
+            hashed = _builder(source, library, cache, listener, occasion, builder, stop).run(config.build, hashed)
         release = manifest(release_platform(_each(hashed.platforms)), hashed.entries)
         encoded = encode(release)
         record = _record(release, release_id(encoded), opened, occasion)
@@ -129,6 +140,37 @@ def _opened(source: Source, cache: Path) -> Iterator[_Opened]:
         raise SourceDirty(changed)
     cache_file = statcache.cache_file(cache, source.directory)
     yield _Opened(source.directory, cache_file, commit, dirty=bool(changed))
+
+
+def _counting(listener: Listener, stop: Event) -> Counted:
+    def counted(done: int, total: int) -> None:
+        if stop.is_set():
+            raise Interrupted("files were being read")
+        listener(FilesRead(done, total))
+
+    return counted
+
+
+def _builder(
+    source: Source,
+    library: Library,
+    cache: Path,
+    listener: Listener,
+    occasion: Occasion,
+    builder: Builder | None,
+    stop: Event,
+) -> Build:
+    return Build(
+        builder or local_builder(source, library, cache, stop),
+        BuildCache(cache / "outputs", library.objects),
+        {"MIKOSHI_APP": occasion.app, "MIKOSHI_ENV": occasion.environment},
+        listener,
+    )
+
+
+def local_builder(source: Source, library: Library, cache: Path, stop: Event) -> LocalBuilder:
+    """This machine as a builder for `source`."""
+    return LocalBuilder(library.objects, cache / "build" / statcache.source_key(source.directory), stop)
 
 
 def _record(release: Manifest, release_id: str, opened: _Opened, occasion: Occasion) -> KeptRelease:

@@ -70,8 +70,12 @@ def settled(status: os.stat_result, moment: Moment | None) -> bool:
 
 def cache_file(cache: Path, source: Path) -> Path:
     """Where the cache for the directory `source` lies below the directory `cache`."""
-    name = hashlib.sha256(os.fsencode(source.resolve())).hexdigest()
-    return cache / "stat" / name[:32]
+    return cache / "stat" / source_key(source)
+
+
+def source_key(source: Path) -> str:
+    """A name for what is kept of one source directory."""
+    return hashlib.sha256(os.fsencode(source.resolve())).hexdigest()[:32]
 
 
 def load(file: Path) -> StatCache:
