@@ -7,7 +7,10 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from mikoshi.core.errors import WrongUsage
+
 if TYPE_CHECKING:
+    from mikoshi.adapters.transports.ssh_options import SshOptions
     from mikoshi.config.model import Environment, SshConfig
     from mikoshi.core.address import Address
     from mikoshi.core.events import Event
@@ -39,10 +42,17 @@ def state_directory() -> Path:
 
 
 def fleet(environment: Environment, emit: Callable[[Event], None]) -> Fleet:
-    """The environment's nodes, not yet connected. Use it as an asynchronous context."""
+    """The environment's nodes, not yet connected. Use it as an asynchronous context.
+
+    Raises WrongUsage if there are more nodes than connections may be open at once: a deploy holds them all.
+    """
     from mikoshi.adapters.clock import SystemClock
     from mikoshi.engine.fleet import Fleet, Target
 
+    remote = [host for host in environment.hosts if not host.address.local]
+    if len(remote) > environment.ssh.connections:
+        limit = f"ssh = {{ connections = {environment.ssh.connections} }}"
+        raise WrongUsage(f"{environment.name} has {len(remote)} hosts, but {limit} allows fewer at once: raise it")
     target = Target(
         app=environment.app,
         env=environment.name,
@@ -80,4 +90,16 @@ def _local(ssh: SshConfig) -> Transport:
     return LocalTransport(cache_directory(), connect=ssh.connect)
 
 
-_TRANSPORTS: dict[str, Callable[[SshConfig], Transport]] = {"local": _local}
+def _ssh_options(ssh: SshConfig) -> SshOptions:
+    from mikoshi.adapters.transports.ssh_options import SshOptions
+
+    return SshOptions(ssh.config, ssh.connect, ssh.keepalive, ssh.connections)
+
+
+def _asyncssh(ssh: SshConfig) -> Transport:
+    from mikoshi.adapters.transports.ssh_asyncssh import AsyncsshTransport
+
+    return AsyncsshTransport(_ssh_options(ssh))
+
+
+_TRANSPORTS: dict[str, Callable[[SshConfig], Transport]] = {"local": _local, "asyncssh": _asyncssh}
