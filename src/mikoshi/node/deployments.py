@@ -52,7 +52,7 @@ class Deployments:
         """The numbers that have a directory, ascending."""
         try:
             names = os.listdir(self._paths.deployments)
-        except FileNotFoundError:
+        except (FileNotFoundError, NotADirectoryError):
             return []
         return sorted(int(name) for name in names if name.isascii() and name.isdigit() and str(int(name)) == name)
 
@@ -60,7 +60,7 @@ class Deployments:
         """The number of the deployment that `current` leads to; 0 for none."""
         try:
             parts = os.readlink(self._paths.current).split("/")
-        except FileNotFoundError:
+        except (FileNotFoundError, NotADirectoryError):
             return 0
         if len(parts) != 3 or parts[::2] != ["deployments", "tree"] or not parts[1].isdigit():
             return 0

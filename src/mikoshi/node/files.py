@@ -156,9 +156,9 @@ class Files:
         self.make_directories(parent)
         try:
             self.mkdir(path, mode)
-        except FileExistsError:
+        except FileExistsError as error:
             if not os.path.isdir(path):
-                raise
+                raise NotADirectoryError(errno.ENOTDIR, os.strerror(errno.ENOTDIR), path) from error
         self.sync_path(parent)
 
     def replace(self, path: str, data: bytes, mode: int = 0o644, owner: int | None = None) -> None:

@@ -24,7 +24,7 @@ def seqs(paths: EnvironmentPaths) -> list[int]:
     """The numbers that have a record, ascending."""
     try:
         names = os.listdir(paths.fleet)
-    except FileNotFoundError:
+    except (FileNotFoundError, NotADirectoryError):
         return []
     stems = (name[: -len(".json")] for name in names if name.endswith(".json"))
     return sorted(int(stem) for stem in stems if stem.isascii() and stem.isdigit())

@@ -59,7 +59,8 @@ class State:
             self.open_step = None
             self.steps.append(record)
         elif isinstance(record, Verdict):
-            self.verdicts[record.seq] = record.outcome
+            if record.outcome:
+                self.verdicts[record.seq] = record.outcome
         elif isinstance(record, TreeFoundEdited):
             self.edited[record.seq] = list(record.paths)
         elif isinstance(record, TreeRepaired):
@@ -90,8 +91,10 @@ class State:
         return done
 
     def records(self) -> list[Record]:
-        """The fewest records that amount to this state."""
-        kept: list[Record] = [Verdict(seq, outcome) for seq, outcome in sorted(self.verdicts.items())]
+        """The fewest records that amount to this state; an empty verdict remembers the highest number."""
+        kept: list[Record] = [
+            Verdict(seq, outcome) for seq, outcome in sorted({self.highest_seq: "", **self.verdicts}.items())
+        ]
         kept += [TreeFoundEdited(seq, tuple(paths)) for seq, paths in sorted(self.edited.items())]
         if self.attempt is not None:
             kept.append(self.attempt)
@@ -132,7 +135,7 @@ class Journal:
         try:
             with open(self._path, "rb") as file:
                 return file.read()
-        except FileNotFoundError:
+        except (FileNotFoundError, NotADirectoryError):
             return b""
 
     def add(self, *records: Record) -> None:
@@ -154,8 +157,8 @@ class Journal:
         self._size = len(data)
 
     def forget(self, seqs: set[int]) -> None:
-        """Leave pruned deployments out of the next compaction, save the highest number that was given out."""
-        for seq in seqs - {self.state.highest_seq}:
+        """Leave pruned deployments out of the next compaction."""
+        for seq in seqs:
             self.state.verdicts.pop(seq, None)
             self.state.edited.pop(seq, None)
 

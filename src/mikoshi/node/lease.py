@@ -32,7 +32,7 @@ class Leases:
         try:
             with open(self._path, "rb") as file:
                 return rules.lease_from_bytes(file.read())
-        except FileNotFoundError:
+        except (FileNotFoundError, NotADirectoryError):
             return Lease()
 
     def view(self) -> LeaseView | None:

@@ -13,6 +13,7 @@ from typing import Any
 
 from mikoshi.core.deployment import Deployment, Settings
 from mikoshi.core.errors import ForeignPlatform, MikoshiError, NotStaged, SharedMissing
+from mikoshi.core.messages import StepStarted
 from mikoshi.core.platforms import runs_on
 from mikoshi.core.release import Entry, Manifest
 from mikoshi.core.transfer import TransferIndex, bitmap
@@ -86,6 +87,7 @@ class Staging:
         if recorded:
             self._unrecord(found)
         self._work.journal.add(StepBegun(self._seq, Step.STAGE))
+        self._work.emit(StepStarted(Step.STAGE.value))
         self._write_intent(environment)
         self._write_tree(found, held, missing)
         numbers, size, count = self._arrivals.missing()

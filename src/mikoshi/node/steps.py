@@ -69,7 +69,7 @@ class StepEnded:
 
 @dataclass(frozen=True)
 class Verdict:
-    """What became of the deployment here: "running", "done" or "failed"."""
+    """What became of the deployment here: "done" or "failed"; "" says nothing but that its number was given out."""
 
     seq: int
     outcome: str
