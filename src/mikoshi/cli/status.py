@@ -55,7 +55,8 @@ def _report(environment: Environment, fleet: Fleet, observed: FleetView) -> dict
         view = fleet.views.get(host.name)
         if view is None:
             error = explain(fleet.errors[host.name])
-            nodes.append({"node": host.name, "error": error.what, "next": error.next})
+            what = error.what.removeprefix(f"{host.name}: ")
+            nodes.append({"node": host.name, "error": what, "next": error.next})
         else:
             nodes.append({"node": host.name, "error": "", **_node(view, stable.seq if stable else 0)})
     return {
@@ -94,6 +95,8 @@ def _text(report: dict[str, Any]) -> str:
         by = f"by {stable['by']}, {local_time(stable['at'])}"
         why = f": {stable['message']}" if stable["message"] else ""
         lines.append(f"  known good: deployment {stable['seq']}, release {stable['release'][:12]}, {by}{why}")
+    elif any(node["error"] for node in report["nodes"] if node["node"] == report["anchor"]):
+        lines.append(f"  what is known good stands on {report['anchor']}, which is out of reach")
     else:
         lines.append("  nothing was deployed yet")
     if unfinished := report["unfinished"]:
