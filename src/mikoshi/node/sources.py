@@ -40,7 +40,7 @@ class Sources:
         self._unread = list(deployments.sources(own))
         self._read: list[tuple[int, dict[str, list[Entry]]]] = []
         self._chunks: dict[str, tuple[str, int]] | None = None
-        self.damaged: dict[str, dict[int, list[str]]] = {}
+        self.damaged: set[str] = set()
 
     def find(self, digest: str, mode: int) -> Source | None:
         """A good file with this content, one with `mode` in a finished tree before any other; None for none."""
@@ -78,7 +78,7 @@ class Sources:
             pass  # gone or unreadable: as good as edited, and noted so below
         stored = self._deployments.load(seq)
         if stored is not None and stored.staged:
-            self.damaged.setdefault(entry.digest, {}).setdefault(seq, []).append(entry.path)
+            self.damaged.add(entry.digest)
         return None
 
     def chunk(self, digest: str, size: int) -> bytes | None:

@@ -22,7 +22,7 @@ from mikoshi.node.arrivals import Arrivals
 from mikoshi.node.deployments import encode_record
 from mikoshi.node.environment import environment_of
 from mikoshi.node.layout import DIRECTORY_MODE, by_content, by_mode, layout_of, plain_shared
-from mikoshi.node.repair import repair
+from mikoshi.node.repair import note_damage, repair
 from mikoshi.node.sources import Source, Sources
 from mikoshi.node.steps import Step, StepBegun, StepEnded, TreeFoundEdited, TreeRepaired
 from mikoshi.node.verify import CHANGED, UNLISTED, Difference, differences, edited
@@ -77,13 +77,15 @@ class Staging:
         recorded = self._recorded()
         if recorded and not found:
             self.complete = True
-            self._note_repaired()
+            self._repair()
             return {"missing_bytes": 0, "staged": True}, b""
         environment = environment_of(
             self._work, self._seq, self._order.settings, self._order.values, self._order.deployment
         )
         held, missing = self._search(found)
         self._require_space(held, missing)
+        if self._sources.damaged:
+            note_damage(self._work, self._seq, self._sources.damaged)
         if recorded:
             self._unrecord(found)
         self._work.journal.add(StepBegun(self._seq, Step.STAGE))
@@ -254,8 +256,7 @@ class Staging:
         work.check()
         work.files.rename(self._paths.intent, self._paths.record)
         work.files.sync_path(self._paths.root)
-        repair(work, self._seq, self._layout, self._sources.damaged)
-        self._note_repaired()
+        self._repair()
         work.journal.add(StepEnded(self._seq, Step.STAGE, machine.boot_id()))
         self.complete = True
 
@@ -271,9 +272,11 @@ class Staging:
         for path in (*writer.new_files, *directories):
             files.sync_path(path)
 
-    def _note_repaired(self) -> None:
+    def _repair(self) -> None:
+        """This tree is whole; give what it has to others that were edited."""
         if self._seq in self._work.journal.state.edited:
             self._work.journal.add(TreeRepaired(self._seq))
+        repair(self._work, self._seq, self._layout)
 
 
 def _allocated(directory: str) -> int:
