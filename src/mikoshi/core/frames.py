@@ -46,7 +46,7 @@ def message_of(frame: Frame) -> dict[str, Any]:
     """The message in a `J` frame; raises MalformedFrame."""
     try:
         value = json.loads(frame.payload)
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise MalformedFrame(f"a message is not JSON: {frame.payload[:80]!r}") from error
     if not isinstance(value, dict):
         raise MalformedFrame("a message is not an object")

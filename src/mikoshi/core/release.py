@@ -7,13 +7,16 @@ UTF-8 path, every field length-prefixed so that no name can imitate a boundary. 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Iterator
+import re
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
 VERSION_LINE = b"mikoshi release 1\n"
 ANY_PLATFORM = "any"
 FILE, LINK, DIRECTORY = "file", "link", "dir"
 _KINDS = (FILE, LINK, DIRECTORY)
+_DIGEST = re.compile(r"[0-9a-f]{64}\Z")
+_MOST_LINKS = 40  # what Linux follows before it answers ELOOP
 
 
 class MalformedManifest(ValueError):
@@ -69,7 +72,13 @@ class Manifest:
 
 def manifest(platform: str, entries: Iterable[Entry]) -> Manifest:
     """A manifest with its entries in canonical order; raises MalformedManifest for one that no node could hold."""
-    ordered = tuple(sorted(entries, key=lambda entry: entry.path.encode()))
+    try:
+        ordered = tuple(sorted(entries, key=lambda entry: entry.path.encode()))
+        platform.encode()
+        for entry in ordered:
+            entry.target.encode()
+    except UnicodeEncodeError as error:
+        raise MalformedManifest("a name is not UTF-8") from error
     _check(ordered)
     return Manifest(platform, ordered)
 
@@ -77,6 +86,11 @@ def manifest(platform: str, entries: Iterable[Entry]) -> Manifest:
 def release_id(encoded: bytes) -> str:
     """The release's id: the SHA-256, in hex, of its encoded manifest."""
     return hashlib.sha256(encoded).hexdigest()
+
+
+def is_digest(text: str) -> bool:
+    """Whether `text` is a SHA-256 as written here: 64 lower-case hex digits. It is safe as a file's name."""
+    return _DIGEST.match(text) is not None
 
 
 def link_leaves_tree(path: str, target: str) -> bool:
@@ -94,25 +108,69 @@ def link_leaves_tree(path: str, target: str) -> bool:
     return False
 
 
+def leaving_link(links: Mapping[str, str]) -> str:
+    """The path of a link that leads out of the tree when it is followed through the other `links`, "" if none does.
+
+    `links` maps paths to targets. Each may stay inside by its text alone (see `link_leaves_tree`) and still lead out
+    through a link to a directory on its way.
+    """
+    return next((path for path in sorted(links) if _leads_out(path, links)), "")
+
+
+def _leads_out(path: str, links: Mapping[str, str]) -> bool:
+    here = path.split("/")[:-1]
+    left = links[path].split("/")[::-1]
+    followed = 0
+    while left:
+        part = left.pop()
+        if part == "..":
+            if not here:
+                return True
+            here.pop()
+        elif part not in ("", "."):
+            here.append(part)
+            through = links.get("/".join(here))
+            if through is not None:
+                followed += 1
+                if followed > _MOST_LINKS:  # a circle: it leads nowhere
+                    return False
+                here.pop()
+                left += through.split("/")[::-1]
+    return False
+
+
 def _check(entries: tuple[Entry, ...]) -> None:
     kinds: dict[str, str] = {}
+    parents: set[str] = set()
     for entry in entries:
-        parts = entry.path.split("/")
-        if any(part in ("", ".", "..") for part in parts) or "\0" in entry.path:
-            raise MalformedManifest(f"path {entry.path!r} is not a plain relative path")
+        _check_entry(entry)
         if entry.path in kinds:
             raise MalformedManifest(f"path {entry.path!r} stands twice")
-        if entry.kind == LINK and link_leaves_tree(entry.path, entry.target):
-            raise MalformedManifest(f"link {entry.path!r} leaves the tree")
-        if entry.kind == FILE and (entry.mode not in (0o644, 0o755) or len(entry.digest) != 64 or entry.size < 0):
-            raise MalformedManifest(f"file {entry.path!r} has no proper mode, size or digest")
         kinds[entry.path] = entry.kind
-    for path in kinds:
-        parent = path.rpartition("/")[0]
+        parents.add(entry.path.rpartition("/")[0])
+    for parent in parents:
         while parent:
             if parent in kinds:
-                raise MalformedManifest(f"{parent!r} is a {kinds[parent]} and has {path!r} below it")
+                raise MalformedManifest(f"{parent!r} is a {kinds[parent]} and has something below it")
             parent = parent.rpartition("/")[0]
+    leaving = leaving_link({entry.path: entry.target for entry in entries if entry.kind == LINK})
+    if leaving:
+        raise MalformedManifest(f"link {leaving!r} leaves the tree by way of other links")
+
+
+def _check_entry(entry: Entry) -> None:
+    path = entry.path
+    if "\0" in path or any(part in ("", ".", "..") for part in path.split("/")):
+        raise MalformedManifest(f"path {path!r} is not a plain relative path")
+    if entry.kind == FILE:
+        # The digest becomes a file's name on both sides: nothing but hex may stand there.
+        if entry.mode not in (0o644, 0o755) or not is_digest(entry.digest) or entry.size < 0:
+            raise MalformedManifest(f"file {path!r} has no proper mode, size or digest")
+    elif entry.kind == LINK:
+        if "\0" in entry.target or link_leaves_tree(path, entry.target):
+            raise MalformedManifest(f"link {path!r} leaves the tree")
+    elif entry.kind != DIRECTORY:
+        raise MalformedManifest(f"unknown kind {entry.kind!r}")
 
 
 # ── encoding ───────────────────────────────────────────────────────────────────────────────────────────────────

@@ -12,7 +12,8 @@ import json
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from mikoshi.core.release import Manifest
+from mikoshi.core.frames import MAX_CHUNK
+from mikoshi.core.release import Manifest, is_digest
 
 INDEX_VERSION = 1
 
@@ -82,23 +83,32 @@ def decode(data: bytes) -> TransferIndex:
     """The index in `data`; raises MalformedIndex."""
     try:
         raw = json.loads(data)
-        if raw["version"] != INDEX_VERSION:
-            raise MalformedIndex(f"transfer index of unknown version {raw['version']!r}")
+        version = raw["version"]
         files = {
-            str(digest): tuple(Chunk(str(part), int(size)) for part, size in parts)
-            for digest, parts in raw["files"].items()
+            str(digest): tuple(_chunk(str(part), int(size)) for part, size in parts)
+            for digest, parts in (raw["files"].items() if version == INDEX_VERSION else ())
         }
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
-        raise MalformedIndex("not a transfer index") from error
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
+        raise MalformedIndex(f"not a transfer index: {error}") from error
+    if version != INDEX_VERSION:
+        raise MalformedIndex(f"transfer index of unknown version {version!r}")
     return TransferIndex(files)
 
 
+def _chunk(digest: str, size: int) -> Chunk:
+    if not is_digest(digest) or size <= 0:
+        raise ValueError("a chunk has no proper digest or size")
+    return Chunk(digest, size)
+
+
 def check(release: Manifest, index: TransferIndex) -> None:
-    """Raise MalformedIndex unless every listed file's chunks add up to its size."""
+    """Raise MalformedIndex unless every file's chunks add up to its size and each can travel (`MAX_CHUNK`)."""
     for entry in release.files():
-        parts = index.files.get(entry.digest)
-        if parts is not None and sum(part.size for part in parts) != entry.size:
+        parts = index.chunks_of(entry.digest, entry.size)
+        if sum(part.size for part in parts) != entry.size:
             raise MalformedIndex(f"chunks of {entry.path!r} do not add up to its size")
+        if any(part.size > MAX_CHUNK for part in parts):
+            raise MalformedIndex(f"{entry.path!r} has a chunk of more than {MAX_CHUNK} bytes")
 
 
 def digest(data: bytes) -> str:
