@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import random
 import shlex
-import tempfile
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, field
 from typing import Any
@@ -14,6 +13,7 @@ import asyncssh
 
 from mikoshi.adapters.transports.known_hosts import Trust
 from mikoshi.adapters.transports.progress import Progress
+from mikoshi.adapters.transports.proxy_complaints import complaints
 from mikoshi.adapters.transports.settings import Settings, read_settings
 from mikoshi.adapters.transports.ssh_options import KEEPALIVES, SshOptions, jump_address, place
 from mikoshi.core.errors import (
@@ -149,9 +149,8 @@ async def _connect(
     address: Address, settings: Settings, via: Connection | None, way: _Way
 ) -> asyncssh.SSHClientConnection:
     """Connect once, and again while the host drops us before it says who it is: sshd's MaxStartups does that."""
-    where = place(settings.host, settings.port)
-    with tempfile.NamedTemporaryFile(mode="r", errors="replace", prefix="mikoshi-proxy-") as complaints:
-        arguments = _arguments(address, settings, via, way.options, complaints.name)
+    with complaints(bool(settings.proxy_command) and via is None) as heard:
+        arguments = _arguments(address, settings, via, way.options, heard.path)
         reason = ""
         for attempt in range(_ATTEMPTS):
             if attempt:
@@ -162,16 +161,16 @@ async def _connect(
             try:
                 return await asyncssh.connect(client_factory=lambda seen=watcher: seen, **arguments)
             except (asyncssh.ConnectionLost, ConnectionResetError, BrokenPipeError) as error:
-                if watcher.authenticating or not watcher.connected:
+                if watcher.authenticating or watcher.shown or not watcher.connected:
                     raise _explained(error, watcher, settings) from None
-                reason = complaints.read().strip() or reason or str(error)
+                reason = heard.read() or reason or str(error)
             except (asyncssh.Error, OSError, ValueError) as error:
                 raise _explained(error, watcher, settings) from None
-        raise HostUnreachable(where, reason)
+        raise HostUnreachable(place(settings.host, settings.port), reason)
 
 
 def _arguments(
-    address: Address, settings: Settings, via: Connection | None, options: SshOptions, complaints: str
+    address: Address, settings: Settings, via: Connection | None, options: SshOptions, errors: str
 ) -> dict[str, Any]:
     """asyncssh.connect's arguments: what must not be left to its own reading of the configuration."""
     identities, trust = settings.identities, settings.trust
@@ -196,9 +195,9 @@ def _arguments(
         "keepalive_interval": options.keepalive,
         "keepalive_count_max": KEEPALIVES,
     }
-    if settings.proxy_command and via is None:
+    if errors:
         # asyncssh takes the command's complaints for what the host says, and runs it without a shell: neither here.
-        run = f"exec 2>{shlex.quote(complaints)}; exec {settings.proxy_command}"
+        run = f"exec 2>{shlex.quote(errors)}; exec {settings.proxy_command}"
         arguments["proxy_command"] = ["/bin/sh", "-c", run]
     if "Ciphers" not in settings.chosen:
         arguments["encryption_algs"] = _CIPHERS

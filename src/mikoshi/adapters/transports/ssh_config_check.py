@@ -11,6 +11,7 @@ import re
 import shlex
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 
 from mikoshi.core.errors import SshConfigUnusable
@@ -70,19 +71,27 @@ def _lines_of(file: Path, facts: Mapping[str, str], depth: int) -> Iterator[_Lin
             yield line
 
 
-def _parse(file: Path) -> Iterator[_Line]:
+def _parse(file: Path) -> tuple[_Line, ...]:
     try:
-        text = file.read_text(errors="surrogateescape")
+        found = file.stat()
+        return _parsed(file, found.st_mtime_ns, found.st_size)
     except OSError as error:
         raise SshConfigUnusable(str(file), "", error.strerror or str(error)) from None
-    for number, content in enumerate(text.splitlines(), 1):
+
+
+@lru_cache(maxsize=64)
+def _parsed(file: Path, _changed: int, _size: int) -> tuple[_Line, ...]:
+    """A file's directives; read once for all hosts while the file stays as it is."""
+    lines = []
+    for number, content in enumerate(file.read_text(errors="surrogateescape").splitlines(), 1):
         head = re.match(r"\s*([A-Za-z0-9]+)\s*=?\s*(.*)", content)
         if head is not None:
             try:
                 words = tuple(shlex.split(head[2]))
             except ValueError:
                 words = tuple(head[2].split())  # such as a ProxyCommand, which is not ours to split
-            yield _Line(file, number, head[1].lower(), words)
+            lines.append(_Line(file, number, head[1].lower(), words))
+    return tuple(lines)
 
 
 def _included(patterns: Sequence[str]) -> Iterator[Path]:
@@ -115,6 +124,7 @@ def _matches(patterns: Sequence[str], name: str) -> bool:
     return bool(hits) and not any(pattern.startswith("!") for pattern in hits)
 
 
+@lru_cache(maxsize=512)
 def _pattern(pattern: str) -> re.Pattern[str]:
     parts = (".*" if char == "*" else "." if char == "?" else re.escape(char) for char in pattern)
     return re.compile("".join(parts), re.IGNORECASE | re.DOTALL)
