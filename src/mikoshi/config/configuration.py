@@ -17,10 +17,10 @@ from mikoshi.config.document import Node, read_document
 from mikoshi.config.levels import Levels, levels_of
 from mikoshi.config.merge import table
 from mikoshi.config.model import Environment
-from mikoshi.config.problems import Place, Problems, written
+from mikoshi.config.problems import Place, Problems
 from mikoshi.config.secrets import default_secrets, secrets_problems
 from mikoshi.config.sections.document import DOCUMENT
-from mikoshi.config.show import Row, rows_of
+from mikoshi.config.show import Row, rows_of, toml_value
 from mikoshi.core.errors import ConfigInvalid, ConfigMissing, EnvironmentUnknown
 
 FILE = "mikoshi.toml"
@@ -69,7 +69,7 @@ class Configuration:
         for node, path in named.items():
             if node is not None and path is not None and not path.is_file():
                 place = f"{self.shown_as}:{node.place.line}: {node.place.path}"
-                yield f"{place}: there is no file {written(str(path))}"
+                yield f"{place}: there is no file {toml_value(str(path))}"
         yield from secrets_problems(environment)
 
     def _levels(self, name: str) -> Levels:

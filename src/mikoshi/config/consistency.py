@@ -92,10 +92,9 @@ def _commands_complete(levels: Levels, problems: Problems) -> None:
 def _processes_complete(levels: Levels, problems: Problems) -> None:
     """An environment or host may add a process, but one without a command is rather a name written wrongly."""
     for processes in (levels.processes, *(level.processes for level in levels.hosts)):
-        for node in table(processes).values():
-            if not node.place.path.startswith("process.") and "command" not in node.value:
-                name = node.place.path.rpartition(".")[2]
-                hint = did_you_mean(name, (key for key in table(processes) if key != name))
+        for name, node in table(processes).items():
+            if name not in levels.declared and "command" not in node.value:
+                hint = did_you_mean(name, levels.declared)
                 text = f"there is no [process.{name}] that this changes, and it has no command of its own"
                 problems.add(node.place, text + (f"; {hint}" if hint else ""))
 
@@ -116,7 +115,7 @@ def _secrets_apart(levels: Levels, problems: Problems) -> None:
     names = [node for node in (secrets.value if secrets else ()) if not node.bad]
     _no_twins(names, problems)
     for variables in (levels.settings.get("vars"), *(level.item.get("vars") for level in levels.hosts)):
-        for node in names:
+        for node in {node.parsed: node for node in reversed(names)}.values():
             if other := table(variables).get(node.parsed):
                 text = f"{node.parsed} is among the vars too, in line {other.place.line}"
                 problems.add(node.place, text)

@@ -21,12 +21,16 @@ class HostLevel:
 
 @dataclass(frozen=True)
 class Levels:
-    """An environment's own section, everything merged, the processes merged, and its hosts."""
+    """An environment's own section, everything merged, the processes merged, and its hosts.
+
+    `declared` are the names of the processes that `[process.*]` has for all environments.
+    """
 
     name: str
     section: Node
     settings: Node
     processes: Node
+    declared: frozenset[str]
     hosts: tuple[HostLevel, ...]
 
 
@@ -35,11 +39,13 @@ def levels_of(document: Node, name: str, section: Node) -> Levels:
     settings = merged(document.get("defaults"), section)
     processes = merged(document.get("process"), settings.get("process"))
     hosts = settings.get("hosts")
+    own = document.get("process")
     return Levels(
         name=name,
         section=section,
         settings=settings,
         processes=processes,
+        declared=frozenset(own.value if own else ()),
         hosts=tuple(
             HostLevel(item, merged(processes, item.get("process")))
             for item in (hosts.value if hosts else ())

@@ -106,9 +106,16 @@ def joined(keys: Iterable[str | int]) -> str:
     return path
 
 
+def _prefix(one: str, other: str) -> bool:
+    return one.startswith(other) or other.startswith(one)
+
+
 def did_you_mean(name: str, known: Iterable[str]) -> str:
     """`did you mean "…"?` with the nearest of `known`, or "" if none is near."""
     import difflib
 
-    near = difflib.get_close_matches(name, sorted(known), n=1, cutoff=0.6)
+    candidates = sorted(known)
+    near = difflib.get_close_matches(name, candidates, n=1, cutoff=0.6)
+    # Words written out or cut short are far apart as strings: "environment" for "env".
+    near += [other for other in candidates if min(len(name), len(other)) >= 3 and _prefix(name, other)]
     return f"did you mean {written(near[0])}?" if near else ""

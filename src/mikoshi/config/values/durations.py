@@ -14,7 +14,8 @@ _SECONDS = (3600.0, 60.0, 1.0, 0.001)
 def duration(value: object) -> float:
     """Seconds. A number without a unit is refused: it says nothing about what was meant."""
     if isinstance(value, int | float) and not isinstance(value, bool):
-        raise Unexpected(EXPECTED, f"with its unit, for example {written(f'{value}s')}")
+        whole = isinstance(value, int) and value >= 0
+        raise Unexpected(EXPECTED, f"with its unit, for example {written(f'{value}s')}" if whole else "")
     match = _PARTS.fullmatch(value) if isinstance(value, str) and value else None
     if match is None:
         raise Unexpected(EXPECTED)

@@ -15,9 +15,9 @@ def inside_tree(value: object) -> str:
     expected = 'a path inside the application, like "media/"'
     if not isinstance(value, str) or not value or _CONTROL.search(value):
         raise Unexpected(expected)
-    if value.startswith(("/", "~")):
-        raise Unexpected(expected, "it is relative to mikoshi.toml")
     parts = PurePosixPath(value).parts
+    if parts and parts[0].startswith(("/", "~")):
+        raise Unexpected(expected, "it is relative to mikoshi.toml")
     if ".." in parts:
         raise Unexpected(expected, 'it may not lead out of it with ".."')
     if not parts:
@@ -43,5 +43,5 @@ def here(value: object) -> Path:
         try:
             return Path(value).expanduser()
         except RuntimeError as error:
-            raise Unexpected("a path", "there is no such user here") from error
-    raise Unexpected('a path like ".mikoshi/ssh_config"')
+            raise Unexpected("the path of a file", "there is no such user here") from error
+    raise Unexpected("the path of a file")
