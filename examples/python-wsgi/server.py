@@ -1,0 +1,21 @@
+"""Serves the application with what Python itself has; gunicorn or another WSGI server takes its place in earnest."""
+
+from __future__ import annotations
+
+import os
+from socketserver import ThreadingMixIn
+from wsgiref.simple_server import WSGIRequestHandler, WSGIServer, make_server
+
+from app import application
+
+
+class Server(ThreadingMixIn, WSGIServer):
+    daemon_threads = True
+
+
+class Quiet(WSGIRequestHandler):
+    def log_message(self, *_arguments: object) -> None:
+        """No line for each request."""
+
+
+make_server(os.environ["ADDRESS"], int(os.environ["PORT"]), application, Server, Quiet).serve_forever()
