@@ -96,7 +96,7 @@ class Files:
         try:
             while data:
                 data = data[os.write(fd, data) :]
-            os.fsync(fd)
+            self.sync(OpenFile(fd, path))
         finally:
             os.close(fd)
 
