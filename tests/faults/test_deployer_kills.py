@@ -10,8 +10,10 @@ import pytest
 from mikoshi.core.events import EVENTS, event_name
 from tests.workbench import Workbench
 
-HOOK = """hooks = { before_activate = "echo $MIKOSHI_SEQ >> $MIKOSHI_SHARED/hook.log; test \\"$FAIL\\" != \\"$MIKOSHI_SEQ\\"" }
-rollout = { first = 1, step = 1, bake = "20ms" }"""
+HOOK = """
+hooks.before_activate = "echo $MIKOSHI_SEQ >> $MIKOSHI_SHARED/hook.log; test $MIKOSHI_SEQ -lt ${FAIL:-999}"
+rollout = { first = 1, step = 1, bake = "20ms" }
+"""
 GOOD = {
     "command_began", "packed", "node_reached", "attempt_began", "stage_began", "stage_progress", "stage_ended",
     "wave_began", "step_began", "node_flipped", "bake_began", "command_ended",
@@ -22,7 +24,7 @@ ELSEWHERE = {"build_began", "build_output", "note", "node_lost", "node_output"}
 NODES = ("local/a", "local/b", "local/c")
 
 
-def bench_with(root: Path, fail: str) -> Workbench:
+def bench_with(root: Path, fail: int) -> Workbench:
     bench = Workbench(root)
     hosts = f'"local/a", "local/b", {{ ssh = "local/c", vars = {{ FAIL = "{fail}" }} }}'
     bench.configure(HOOK, hosts)
@@ -55,7 +57,7 @@ def test_every_event_has_its_kill_case() -> None:
 @pytest.mark.parametrize("last", [False, True], ids=["first", "last"])
 @pytest.mark.parametrize("name", sorted(GOOD))
 def test_a_killed_deploy_goes_on_and_runs_no_finished_step_again(tmp_path: Path, name: str, last: bool) -> None:
-    bench = bench_with(tmp_path, fail="never")
+    bench = bench_with(tmp_path, fail=99)
     seen = bench.kill_at(is_kind(name, last), "deploy")
     assert seen or (last and name in ("stage_progress", "wave_began")), "the event never came"
     assert_no_mixture(bench)
@@ -69,7 +71,7 @@ def test_a_killed_deploy_goes_on_and_runs_no_finished_step_again(tmp_path: Path,
 
 @pytest.mark.parametrize("name", sorted(BAD))
 def test_a_deploy_killed_while_it_goes_back_ends_where_it_began(tmp_path: Path, name: str) -> None:
-    bench = bench_with(tmp_path, fail="2")
+    bench = bench_with(tmp_path, fail=2)
     assert bench.kill_at(is_kind(name, last=False), "deploy"), "the event never came"
     assert_no_mixture(bench)
     bench.run("deploy", code=6)
@@ -83,7 +85,7 @@ def test_a_deploy_killed_while_it_goes_back_ends_where_it_began(tmp_path: Path, 
 
 @pytest.mark.parametrize("name", ["stage_ended", "node_flipped", "revert_began"])
 def test_a_rollback_gives_up_a_killed_deploy_at_any_point(tmp_path: Path, name: str) -> None:
-    bench = bench_with(tmp_path, fail="2" if name in BAD else "never")
+    bench = bench_with(tmp_path, fail=2 if name in BAD else 99)
     assert bench.kill_at(is_kind(name, last=False), "deploy"), "the event never came"
     bench.run("rollback")
     for node in NODES:

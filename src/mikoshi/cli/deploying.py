@@ -7,6 +7,7 @@ import asyncio
 import contextlib
 import os
 import sys
+import threading
 import time
 from collections.abc import AsyncIterator, Callable, Coroutine, Mapping
 from dataclasses import dataclass, field, replace
@@ -56,6 +57,7 @@ class Command:
     files: contextlib.ExitStack = field(default_factory=contextlib.ExitStack)
     available: Available | None = None
     packing: asyncio.Future[Available] | None = None
+    stop: threading.Event = field(default_factory=threading.Event)
 
     def emit(self, event: Event) -> None:
         """Print an event, and remember the attempt that it may be."""
@@ -106,7 +108,8 @@ class Command:
             self.packing = asyncio.ensure_future(self._pack(clock))
 
     async def stop_packing(self) -> None:
-        """Await what `begin_packing` began if nobody else did, so that no thread outlives the command."""
+        """End what packs, so that no thread and no build outlives the command."""
+        self.stop.set()
         if self.packing is not None:
             self.packing.cancel()
             await asyncio.gather(self.packing, return_exceptions=True)
@@ -128,6 +131,7 @@ class Command:
             wiring.library(),
             wiring.cache_directory(),
             self._heard,
+            stop=self.stop,
         )
 
     def _heard(self, progress: news.Progress) -> None:

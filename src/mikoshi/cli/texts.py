@@ -29,6 +29,14 @@ TEXTS: dict[str, tuple[str, str]] = {
         "these secrets have no value: {names}",
         "Looked in: {looked}. Set the environment variables, or add lines NAME=value to the file.",
     ),
+    "SecretCommandFailed": (
+        "the command for the secret {name} ({where}) gave no value: status {status} {reason}",
+        "Run the command by hand; what it prints is the secret and is not shown here.",
+    ),
+    "SecretCommandTimeout": (
+        "the command for the secret {name} ({where}) ran longer than {seconds} s and was stopped",
+        "Run the command by hand: does it wait for something?",
+    ),
     "ReleaseUnknown": (
         "no release {name!r} is kept here, or the name fits several ({matches})",
         "`mikoshi releases` lists them; give more of the id.",
@@ -83,6 +91,10 @@ TEXTS: dict[str, tuple[str, str]] = {
         "the connection was lost in the middle of {during}. {detail}",
         "The node finishes the step it was in. Run the same command again: it goes on from there.",
     ),
+    "SshConfigUnusable": (
+        "{place}: {reason} {option}",
+        'Mend that file, or use the system\'s own client, which knows every option: ssh = "openssh"',
+    ),
     "TransportMissing": ("this machine lacks {needs}", 'Install it, or choose another way: ssh = "asyncssh"'),
     "PythonMissing": (
         "there is no Python 3.9 or newer (found: {found!r})",
@@ -106,6 +118,10 @@ TEXTS: dict[str, tuple[str, str]] = {
     ),
     "PackingError": ("no release could be made", ""),
     "BuildStepFailed": ("the build step `{command}` ended with status {status}", "No node was touched."),
+    "BuildInputMissing": (
+        "the build step `{command}` has the input {input}, and nothing that is packed has this name",
+        "Correct `inputs`: with a misspelt one the step would never run again.",
+    ),
     "BuildOutputMissing": (
         "the build step `{command}` did not make its output {output}",
         "Correct `outputs` or the command.",
