@@ -111,7 +111,7 @@ def test_every_default_is_itself_valid() -> None:
 
 def test_the_markdown_reference_is_current() -> None:
     page = ROOT / "docs" / "reference" / "configuration.md"
-    assert page.read_text(encoding="utf-8") == markdown(), "make it anew: mikoshi config docs --markdown"
+    assert page.read_text(encoding="utf-8") == markdown(), "make it anew: python -m tools.configuration_reference"
 
 
 def test_an_unknown_section_is_refused_with_the_nearest() -> None:
