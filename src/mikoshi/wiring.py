@@ -102,4 +102,14 @@ def _asyncssh(ssh: SshConfig) -> Transport:
     return AsyncsshTransport(_ssh_options(ssh))
 
 
-_TRANSPORTS: dict[str, Callable[[SshConfig], Transport]] = {"local": _local, "asyncssh": _asyncssh}
+def _openssh(ssh: SshConfig) -> Transport:
+    from mikoshi.adapters.transports.ssh_openssh import OpensshTransport
+
+    return OpensshTransport(_ssh_options(ssh))
+
+
+_TRANSPORTS: dict[str, Callable[[SshConfig], Transport]] = {
+    "local": _local,
+    "asyncssh": _asyncssh,
+    "openssh": _openssh,
+}

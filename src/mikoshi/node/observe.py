@@ -64,6 +64,4 @@ def _warnings(work: Workspace) -> list[str]:
     for seq, paths in sorted(work.journal.state.edited.items()):
         if seq in standing:
             found.append(f"deployment {seq} was edited on the node: {', '.join(paths[:_SHOWN])}")
-    if not work.identity.root:
-        found.append(f"without root the application can write its releases: it runs as {work.identity.own.name}")
     return found
