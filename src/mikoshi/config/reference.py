@@ -40,9 +40,9 @@ def markdown() -> str:
 
 _HEAD = """# Configuration
 
-All keys of `mikoshi.toml`, each with an example: what `mikoshi config docs` prints. `mikoshi config show ENV` prints the
-values that an environment has and where each comes from. An unknown key and a value of the wrong kind are refused, all
-of them at once, each with its line.
+All keys of `mikoshi.toml`, each with an example: what `mikoshi config docs` prints. `mikoshi config show ENV` prints
+the values that an environment has and where each comes from. An unknown key and a value of the wrong kind are refused,
+all of them at once, each with its line.
 
 <!-- Made from src/mikoshi/config/docs/ by `python -m tools.configuration_reference`. -->"""
 
