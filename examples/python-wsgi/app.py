@@ -14,7 +14,9 @@ VERSION = "1"
 VISITS = Path("var/visits")
 
 
-def application(environ: dict[str, Any], start_response: Callable[[str, list[tuple[str, str]]], object]) -> Iterable[bytes]:
+def application(
+    environ: dict[str, Any], start_response: Callable[[str, list[tuple[str, str]]], object]
+) -> Iterable[bytes]:
     status, text = answer(environ["PATH_INFO"])
     start_response(status, [("Content-Type", "text/plain; charset=utf-8")])
     return [text.encode()]
@@ -23,7 +25,10 @@ def application(environ: dict[str, Any], start_response: Callable[[str, list[tup
 def answer(path: str) -> tuple[str, str]:
     match path:
         case "/":
-            return "200 OK", f"{os.environ['GREETING']} from version {VERSION}, deployment {os.environ['MIKOSHI_SEQ']}\n"
+            return (
+                "200 OK",
+                f"{os.environ['GREETING']} from version {VERSION}, deployment {os.environ['MIKOSHI_SEQ']}\n",
+            )
         case "/up":
             return "200 OK", "up\n"
         case "/visits":
