@@ -57,9 +57,7 @@ def can_unshare() -> bool:
 
 REQUIREMENTS = {
     "root": Requirement(is_root, "run `make test` as root"),
-    "namespaces": Requirement(
-        can_unshare, "run `make test` as root where `unshare -m -p` and mounts are allowed"
-    ),
+    "namespaces": Requirement(can_unshare, "run `make test` as root where `unshare -m -p` and mounts are allowed"),
     **{
         name: program(name)
         for name in (
@@ -92,9 +90,7 @@ def required_by(item: pytest.Item) -> list[str]:
         names.add("root")
     unknown = sorted(names - REQUIREMENTS.keys())
     if unknown:
-        raise pytest.UsageError(
-            f"{item.nodeid}: unknown requirement {unknown[0]!r}; known: {', '.join(REQUIREMENTS)}"
-        )
+        raise pytest.UsageError(f"{item.nodeid}: unknown requirement {unknown[0]!r}; known: {', '.join(REQUIREMENTS)}")
     return sorted(names)
 
 
@@ -105,9 +101,7 @@ def nothing_may_be_missing() -> bool:
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     """Add the option that collects the reasons of several runs in one file."""
-    parser.addoption(
-        "--not-run", metavar="FILE", help="append the reason of each test that was not run to FILE"
-    )
+    parser.addoption("--not-run", metavar="FILE", help="append the reason of each test that was not run to FILE")
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -163,8 +157,6 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: p
     for reason, count in sorted(reasons.items()):
         terminalreporter.line(f"{count:4} {reason}")
     path = config.getoption("--not-run")
-    if path and not hasattr(
-        config, "workerinput"
-    ):  # xdist's workers summarize too; the controller has it all
+    if path and not hasattr(config, "workerinput"):  # xdist's workers summarize too; the controller has it all
         with Path(path).open("a", encoding="utf-8") as file:
             file.writelines(f"{reason}\n" for reason in reasons.elements())

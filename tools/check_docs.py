@@ -68,9 +68,7 @@ def check_classes(root: Path) -> Iterator[Finding]:
         tree = ast.parse((root / name).read_bytes())
         subjects = members(tree, union) if union else public_classes(tree)
         if not subjects:
-            yield Finding(
-                name, 1, f"no {kind} found here; does {union or 'the module'} have another name now?"
-            )
+            yield Finding(name, 1, f"no {kind} found here; does {union or 'the module'} have another name now?")
         for subject in sorted(subjects.keys() - documented):
             yield Finding(name, subjects[subject], f"{kind} {subject} has no entry in {REFERENCE}/")
 

@@ -64,9 +64,7 @@ def test_verbs_and_options_that_the_reference_names_are_accepted(tmp_path: Path)
 
 def test_a_verb_without_a_section_is_found(tmp_path: Path) -> None:
     write(tmp_path, {"docs/reference/cli.md": "## deploy\n--ref\n"})
-    assert [finding.message for finding in check_verbs(tmp_path, parser())] == [
-        "no section for `mikoshi config`"
-    ]
+    assert [finding.message for finding in check_verbs(tmp_path, parser())] == ["no section for `mikoshi config`"]
 
 
 def test_an_option_named_only_as_part_of_another_or_elsewhere_is_found(tmp_path: Path) -> None:

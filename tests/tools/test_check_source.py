@@ -36,9 +36,7 @@ def test_a_function_over_the_limit_is_found_and_one_at_the_limit_is_not(tmp_path
 
 
 @pytest.mark.parametrize("word", ["TO" + "DO", "FIX" + "ME", "XX" + "X"])
-@pytest.mark.parametrize(
-    "name", ["src/mikoshi/a.py", "docs/a.md", "examples/shop/app.pl", "Makefile", ".ci/run"]
-)
+@pytest.mark.parametrize("name", ["src/mikoshi/a.py", "docs/a.md", "examples/shop/app.pl", "Makefile", ".ci/run"])
 def test_unfinished_work_is_found_in_every_kind_of_file(tmp_path: Path, word: str, name: str) -> None:
     path = tmp_path / name
     path.parent.mkdir(parents=True, exist_ok=True)

@@ -71,9 +71,7 @@ def test_the_ways_that_are_open_are_kept(house: Path) -> None:
         ("core/a.py", "logging", "Core has no effects and reads no clock, randomness or system"),
     ],
 )
-def test_a_way_that_is_closed_breaks_its_contract(
-    house: Path, module: str, imports: str, contract: str
-) -> None:
+def test_a_way_that_is_closed_breaks_its_contract(house: Path, module: str, imports: str, contract: str) -> None:
     add(house, module, f"import {imports}\n")
     run = lint(house)
     assert run.returncode == 1, run.stdout + run.stderr
