@@ -36,6 +36,7 @@ def test_everything_is_staged_before_the_first_flip_and_waves_follow_one_another
 def test_a_failure_while_staging_leaves_everything_untouched() -> None:
     state, actions = run(r.begin(TWO_WAVES, "ab", 0.0), r.Staged("a"), r.Failed("b"))
     assert actions[-1] == r.End(r.UNTOUCHED)
+    assert state.outcome == r.UNTOUCHED
     assert not any(isinstance(action, r.Flip) for action in actions)
 
 
@@ -75,7 +76,8 @@ def test_within_the_failure_budget_an_unhealthy_node_alone_goes_back() -> None:
     policy = r.Policy(first=r.Amount(count=2), step=r.Amount(count=2), bake=1.0, max_failures=1)
     state, _ = run(r.begin(policy, "abc", 0.0, staged="abc"), r.Flipped("a"), r.Flipped("b"))
     state, actions = run((state, ()), r.Tick(), r.Failed("b"), r.Alive("a"), now=1.0)
-    assert r.Revert("b") in actions and not any(isinstance(action, r.Flip) for action in actions)
+    assert r.Revert("b") in actions
+    assert not any(isinstance(action, r.Flip) for action in actions)
     state, actions = run((state, ()), r.Reverted("b"), now=1.0)
     assert actions == (r.Flip("c", 2),)
     assert state.nodes["b"] == r.FAILED
@@ -90,7 +92,7 @@ def test_lost_nodes_within_the_budget_are_left_out() -> None:
 
 
 def test_a_node_lost_in_the_middle_of_its_flip_is_tried_once_more_to_bring_it_back() -> None:
-    state, actions = run(r.begin(TWO_WAVES, "ab", 0.0, staged="ab"), r.Lost("a"))
+    _, actions = run(r.begin(TWO_WAVES, "ab", 0.0, staged="ab"), r.Lost("a"))
     assert actions[-2:] == (r.BeginRevert(), r.Revert("a"))
 
 
@@ -102,7 +104,7 @@ def test_an_interrupted_attempt_goes_on_where_it_was() -> None:
 
 
 def test_an_attempt_that_had_failed_on_a_node_is_not_tried_again_but_reverted() -> None:
-    state, actions = r.begin(TWO_WAVES, "abc", 0.0, staged="c", flipped="a", failed="b")
+    _, actions = r.begin(TWO_WAVES, "abc", 0.0, staged="c", flipped="a", failed="b")
     assert actions == (r.BeginRevert(), r.Revert("a"))
 
 
@@ -136,7 +138,7 @@ class World:
 
     def __init__(self, policy: r.Policy, places: list[str]) -> None:
         self.policy, self.now = policy, 0.0
-        found = {place: [node for node, own in zip(NODES, places) if own == place] for place in places}
+        found = {place: [node for node, own in zip(NODES, places, strict=True) if own == place] for place in places}
         self.staged = set(found.get("staged", [])) | set(found.get("flipped", []))
         self.on_target = set(found.get("flipped", [])) | set(found.get("adrift", []))
         self.unreachable = set(found.get("lost", [])) | set(found.get("adrift", []))
@@ -224,11 +226,13 @@ def test_whatever_happens_the_rollout_ends_once_and_says_truly_how(
     outcome, nodes = world.end[0], world.state.nodes
     stuck = {node for node, place in nodes.items() if place == r.STUCK}
     if outcome == r.UNTOUCHED:
-        assert not world.flips_begun and not world.on_target
+        assert not world.flips_begun
+        assert not world.on_target
     if outcome == r.REVERTED:
         assert not world.on_target
     if outcome == r.PARTIAL:
-        assert stuck and world.on_target <= stuck
+        assert stuck
+        assert world.on_target <= stuck
     if outcome == r.COMPLETE:
         assert len([n for n in nodes if nodes[n] in (r.FAILED, r.STUCK)]) <= policy.max_failures
         assert len([n for n in nodes if nodes[n] in (r.LOST, r.ADRIFT)]) <= policy.max_unreachable

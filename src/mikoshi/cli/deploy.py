@@ -35,7 +35,7 @@ def run(arguments: argparse.Namespace) -> int:
     environment = context.environment(arguments, "deploy")
     command = deploying.Command(arguments, environment, "deploy", deploying.printer(arguments))
     if arguments.dry_run:
-        deploying.show_plan(deploying.run_plan(command, command.from_source), arguments)
+        deploying.show_plan(deploying.run_plan(command, command.from_source), command)
         return 0
     deploying.run_deploy(command, command.from_source)
     return 0

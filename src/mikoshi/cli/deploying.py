@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 from mikoshi import wiring
 from mikoshi.adapters.clock import SystemClock
 from mikoshi.cli import context
-from mikoshi.cli.output import print_json
+from mikoshi.cli.output import print_json, size
 from mikoshi.cli.progress import JsonLines, Lines
 from mikoshi.config import secrets as config_secrets
 from mikoshi.config.settings import settings_of
@@ -24,6 +24,7 @@ from mikoshi.core import plan as plans
 from mikoshi.core.deployment import FleetRecord, Settings
 from mikoshi.core.errors import MikoshiError, SecretsMissing, WrongUsage, brief
 from mikoshi.core.events import AttemptBegan, BuildBegan, BuildOutput, CommandBegan, Event, Note
+from mikoshi.core.release import difference
 from mikoshi.engine import history, source
 from mikoshi.engine.deploy import Job, Result, Secrets, Wanted, deploy
 from mikoshi.engine.deploy import plan as make_plan
@@ -246,6 +247,7 @@ def run_deploy(command: Command, wanted: Chosen) -> Result:
     finally:
         command.printer.close()
     _remember(command, began, result.outcome, (), result)
+    wiring.library().prune(environment.app, protect=[result.release])
     return result
 
 
@@ -271,16 +273,27 @@ def _remember(
         command.emit(Note(f"the local history could not be written: {error}"))
 
 
-def show_plan(plan: Plan, arguments: argparse.Namespace) -> None:
+def show_plan(plan: Plan, command: Command) -> None:
     """Print a plan for people or as JSON."""
-    if arguments.json:
+    if command.arguments.json:
         print_json(plans.to_json(plan))
         return
     if plan.empty:
         print(f"nothing to do: deployment {plan.seq} runs everywhere" if plan.seq else "nothing to do")
         return
     for action in plan.actions:
-        print(f"  {_action_line(action)}")
+        print(f"  {_action_line(action)}{_difference(action, command)}")
+
+
+def _difference(action: plans.Action, command: Command) -> str:
+    """How the content to stage differs from what the node holds, as far as that is known here."""
+    if not isinstance(action, plans.StageOn) or command.available is None:
+        return ""
+    wanted = command.available.content.manifest
+    base = source.base_manifest(wiring.library())(action.base)
+    dropped, changed = difference(base, wanted) if base else ((), wanted.entries)
+    gone = f", {len(dropped)} gone" if dropped else ""
+    return f": {len(changed)} files differ ({size(sum(entry.size for entry in changed))}){gone}"
 
 
 def _action_line(action: plans.Action) -> str:
@@ -293,7 +306,7 @@ def _action_line(action: plans.Action) -> str:
         case plans.ResumeDeployment(seq, release, reasons):
             return f"go on with deployment {seq}, release {release[:12]}: {'; '.join(reasons)}"
         case plans.StageOn(node, _, base, reason):
-            how = f", as a difference to release {base[:12]}" if base else ""
+            how = f", beside release {base[:12]}" if base else ""
             return f"{node}: stage ({reason}{how})"
         case plans.FlipOn(node, seq, previous, reason):
             return f"{node}: activate {seq} ({reason}); on failure back to {previous or 'nothing'}"

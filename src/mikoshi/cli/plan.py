@@ -26,5 +26,5 @@ def run(arguments: argparse.Namespace) -> int:
     environment = context.environment(arguments, "plan")
     command = deploying.Command(arguments, environment, "plan", Lines(quiet=arguments.json))
     plan = deploying.run_plan(command, command.from_source)
-    deploying.show_plan(plan, arguments)
+    deploying.show_plan(plan, command)
     return 8 if arguments.exit_code and not plan.empty else 0

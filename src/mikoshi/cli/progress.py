@@ -150,6 +150,8 @@ def _ended(event: e.CommandEnded) -> str | None:
         return paint("nothing to do", "green") + f": deployment {event.seq} runs everywhere ({cost})"
     if event.outcome == "done":
         return paint("done", "green") + f": deployment {event.seq} runs ({cost})"
+    if event.outcome == "reverted":
+        return paint("given up", "yellow") + f": deployment {event.seq}; what ran before runs again ({cost})"
     return f"{event.outcome} ({cost})"
 
 

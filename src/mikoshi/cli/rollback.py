@@ -26,7 +26,7 @@ def run(arguments: argparse.Namespace) -> int:
     environment = context.environment(arguments, "rollback")
     command = deploying.Command(arguments, environment, "rollback", deploying.printer(arguments))
     if arguments.dry_run:
-        deploying.show_plan(deploying.run_plan(command, command.from_past), arguments)
+        deploying.show_plan(deploying.run_plan(command, command.from_past), command)
         return 0
     deploying.run_deploy(command, command.from_past)
     return 0

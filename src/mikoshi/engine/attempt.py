@@ -115,10 +115,16 @@ class Attempt:
                 return self._bake(until)
 
     async def _begin_revert(self) -> None:
-        """Recorded before any node goes back: whoever resumes must never go forward again."""
+        """Recorded before any node goes back: whoever resumes must never go forward again.
+
+        Where the anchor is out of reach, the verdict that the other nodes get at the end says the same.
+        """
         if self.record.unfinished:
             causes = tuple(brief(cause) for cause in self.causes)
-            await self.fleet.ask(self.fleet.target.anchor, UpdateRecord(self.record.seq, REVERTING, 0.0, causes))
+            try:
+                await self.fleet.ask_anchor(UpdateRecord(self.record.seq, REVERTING, 0.0, causes))
+            except InfrastructureError as error:
+                self.fleet.emit(NodeLost(self.fleet.target.anchor, to_wire(error)))
         self.fleet.emit(RevertBegan(self.record.seq, self.plan.stable))
 
     # ── one action each ────────────────────────────────────────────────────────────────────────────────────
@@ -214,8 +220,7 @@ class Attempt:
 
     async def _revert(self, node: str) -> r.Event:
         try:
-            session = self.fleet.sessions.get(node)
-            if session is None or session.lost is not None:
+            if self.fleet.is_lost(node):
                 await self.fleet.reconnect(node)
             back = self.plan.back.get(node, 0)
             await self.fleet.ask(node, Revert(back))

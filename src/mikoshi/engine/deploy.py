@@ -90,7 +90,7 @@ class Result:
 
 async def plan(fleet: Fleet, job: Job) -> Plan:
     """What `deploy` would do now. Changes nothing."""
-    await fleet.connect()
+    await _connect(fleet, job)
     observed = _observe(fleet, job)
     wanted = await job.wanted(fleet, observed)
     return reconcile(observed, await _want(fleet, wanted, observed, job, create_key=False))
@@ -103,7 +103,7 @@ async def deploy(fleet: Fleet, job: Job) -> Result:
     nothing was begun.
     """
     begun = fleet.clock.monotonic()
-    await fleet.connect()
+    await _connect(fleet, job)
     observed = _observe(fleet, job)
     wanted = await job.wanted(fleet, observed)
     made = reconcile(observed, await _want(fleet, wanted, observed, job, create_key=False))
@@ -111,12 +111,18 @@ async def deploy(fleet: Fleet, job: Job) -> Result:
         return _ended(fleet, Result("nothing to do", made.seq, made.release, made), begun)
     async with fleet.leases(job.by, job.message or job.verb):
         observed = _observe(fleet, job)
-        made = reconcile(observed, await _want(fleet, wanted, observed, job, create_key=True))
+        want = await _want(fleet, wanted, observed, job, create_key=True)
+        made = reconcile(observed, want)
         if made.empty:
             return _ended(fleet, Result("nothing to do", made.seq, made.release, made), begun)
         with contextlib.ExitStack() as scratch:
-            outcome = await _apply(fleet, job, wanted, observed, made, scratch)
+            outcome = await _apply(fleet, job, wanted, want, observed, made, scratch)
         return _ended(fleet, Result(outcome, made.seq, made.release, made), begun)
+
+
+async def _connect(fleet: Fleet, job: Job) -> None:
+    """Reach every node; with `--only` those, and the anchor for its record."""
+    await fleet.connect((*job.only, fleet.target.anchor) if job.only else ())
 
 
 def _observe(fleet: Fleet, job: Job) -> FleetView:
@@ -153,7 +159,13 @@ async def _want(fleet: Fleet, wanted: Wanted | None, observed: FleetView, job: J
 
 
 async def _apply(
-    fleet: Fleet, job: Job, wanted: Wanted | None, observed: FleetView, made: Plan, scratch: contextlib.ExitStack
+    fleet: Fleet,
+    job: Job,
+    wanted: Wanted | None,
+    want: Want,
+    observed: FleetView,
+    made: Plan,
+    scratch: contextlib.ExitStack,
 ) -> str:
     """Carry the plan out; returns the outcome, or raises DeployFailed."""
     for action in made.actions:
@@ -163,7 +175,7 @@ async def _apply(
         return "reverted"
     if wanted is None:
         raise WrongUsage("there is nothing unfinished to give up")
-    record = await _record(fleet, job, wanted, observed, made)
+    record = _record(fleet, job, wanted.content, want, made) if made.new else observed.records[made.seq]
     if made.new:
         await _create(fleet, record)
     fleet.emit(AttemptBegan(made.seq, made.release, made.stable, resumed=not made.new, reasons=_reasons(made)))
@@ -187,19 +199,17 @@ def _begin(fleet: Fleet, job: Job, observed: FleetView, made: Plan) -> r.Result:
     )  # fmt: skip
 
 
-async def _record(fleet: Fleet, job: Job, wanted: Wanted, observed: FleetView, made: Plan) -> FleetRecord:
-    if not made.new:
-        return observed.records[made.seq]
-    want = await _want(fleet, wanted, observed, job, create_key=True)
+def _record(fleet: Fleet, job: Job, content: Content, want: Want, made: Plan) -> FleetRecord:
+    """The fleet's record of a new deployment."""
     deployment = Deployment(
         seq=made.seq,
-        release=wanted.content.release,
+        release=content.release,
         settings_digest=want.settings.digest(),
         by=job.by,
         at=fleet.clock.now(),
         message=job.message,
-        origin=wanted.origin or made.seq,
-        commit=wanted.content.commit,
+        origin=want.origin or made.seq,
+        commit=content.commit,
     )
     hosts = tuple(address.name for address in fleet.target.addresses)
     return FleetRecord(deployment, want.settings, made.stable, hosts)
@@ -219,9 +229,8 @@ def _reasons(made: Plan) -> tuple[str, ...]:
 async def _finish_revert(fleet: Fleet, job: Job, observed: FleetView, action: FinishRevert, *, stop: bool) -> None:
     """Bring an unfinished attempt's nodes back, and close its record. Raises DeployFailed if that cannot be done."""
     record = observed.records[action.seq]
-    anchor = fleet.target.anchor
     if record.outcome != REVERTING:
-        await fleet.ask(anchor, UpdateRecord(action.seq, REVERTING, 0.0, (action.reason,)))
+        await fleet.ask_anchor(UpdateRecord(action.seq, REVERTING, 0.0, (action.reason,)))
     fleet.emit(RevertBegan(action.seq, record.stable))
     causes: list[MikoshiError] = []
     for node, back in action.nodes.items():
@@ -235,7 +244,7 @@ async def _finish_revert(fleet: Fleet, job: Job, observed: FleetView, action: Fi
     if causes:
         changed = sorted({cause.node for cause in causes})
         raise DeployFailed(action.seq, 7, causes, changed, record.stable, [])
-    await fleet.ask(anchor, UpdateRecord(action.seq, FAILED, fleet.clock.now(), (action.reason,)))
+    await fleet.ask_anchor(UpdateRecord(action.seq, FAILED, fleet.clock.now(), (action.reason,)))
     await _settle(fleet, job, record, FAILED, tuple(fleet.sessions), (action.reason,))
     if stop and job.verb == "deploy":
         raise DeployFailed(action.seq, 6, [], [], record.stable, [])
@@ -247,9 +256,9 @@ async def _conclude(fleet: Fleet, job: Job, attempt: Attempt, state: r.State) ->
     causes = tuple(brief(cause) for cause in attempt.causes)
     if record.unfinished and job.only:
         return _conclude_part(fleet, attempt, state)
-    if record.unfinished:
-        outcome = DONE if good else FAILED
-        await fleet.ask(fleet.target.anchor, UpdateRecord(record.seq, outcome, fleet.clock.now(), causes))
+    unrecorded = await _close(fleet, attempt, DONE if good else FAILED, causes) if record.unfinished else None
+    if unrecorded and good:
+        raise DeployFailed(record.seq, 7, [*attempt.causes, unrecorded], [fleet.target.anchor], record.stable, [])
     if good:
         await _settle(fleet, job, record, DONE, state.at(r.FLIPPED), causes)
         await _settle(fleet, job, record, FAILED, state.at(r.FAILED), causes)
@@ -259,6 +268,15 @@ async def _conclude(fleet: Fleet, job: Job, attempt: Attempt, state: r.State) ->
     await _settle(fleet, job, record, FAILED, state.order, causes)
     changed = list(state.at(r.STUCK))
     raise DeployFailed(record.seq, _exit(state, attempt.causes), attempt.causes, changed, record.stable, [])
+
+
+async def _close(fleet: Fleet, attempt: Attempt, outcome: str, causes: tuple[str, ...]) -> MikoshiError | None:
+    """Close the record on the anchor; what stands in the way, if the anchor is out of reach."""
+    try:
+        await fleet.ask_anchor(UpdateRecord(attempt.record.seq, outcome, fleet.clock.now(), causes))
+    except InfrastructureError as error:
+        return error.on(fleet.target.anchor)
+    return None
 
 
 def _conclude_part(fleet: Fleet, attempt: Attempt, state: r.State) -> str:

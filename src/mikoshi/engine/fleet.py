@@ -14,7 +14,7 @@ from types import TracebackType
 from typing import Self
 
 from mikoshi.core.address import Address
-from mikoshi.core.errors import Fenced, MikoshiError, to_wire
+from mikoshi.core.errors import Fenced, InfrastructureError, LeaseHeld, MikoshiError, to_wire
 from mikoshi.core.events import Event, NodeLost, NodeOutput, NodeReached, Note, StepBegan
 from mikoshi.core.messages import Acquire, Hello, NodeView, Output, Release, Renew, StepStarted, node_view_from_json
 from mikoshi.engine.session import NodeError, NodeSession, Reply
@@ -24,6 +24,9 @@ from mikoshi.ports.transport import Transport
 Emit = Callable[[Event], None]
 LEASE_SECONDS = 60.0
 _RENEWALS = 4
+# A session that broke leaves an engine behind that ends its step before it gives the lease back, in seconds.
+_FORMER_ENGINE = 10.0
+_ASK_AGAIN = 0.2
 
 
 @dataclass(frozen=True)
@@ -62,6 +65,7 @@ class Fleet:
     _ended: Usage = field(default_factory=Usage)
     _held: set[str] = field(default_factory=set)
     _holder: str = ""
+    _message: str = ""
 
     async def __aenter__(self) -> Self:
         return self
@@ -85,7 +89,8 @@ class Fleet:
         if node in self.errors:
             raise self.errors[node]
         if self._held:
-            await self._acquire(node, "reconnected", LEASE_SECONDS)
+            self.views[node] = await self._acquire_again(node)
+            self._held.add(node)
 
     async def ask(self, node: str, request: object, *blobs: bytes) -> Reply:
         """One request to one node; a refusal is raised as its typed error."""
@@ -93,6 +98,25 @@ class Fleet:
             return await self.sessions[node].request(request, *blobs)  # type: ignore[arg-type]
         except NodeError as refused:
             raise refused.error from None
+
+    async def ask_anchor(self, request: object) -> Reply:
+        """One request to the anchor that may be done twice: a session that broke is opened again, once."""
+        anchor = self.target.anchor
+        if self.is_lost(anchor):
+            await self.reconnect(anchor)
+            return await self.ask(anchor, request)
+        try:
+            return await self.ask(anchor, request)
+        except InfrastructureError:
+            if not self.is_lost(anchor):
+                raise
+            await self.reconnect(anchor)
+            return await self.ask(anchor, request)
+
+    def is_lost(self, node: str) -> bool:
+        """Whether there is no session to the node, or none that still works."""
+        session = self.sessions.get(node)
+        return session is None or session.lost is not None
 
     def usage(self) -> Usage:
         """What all sessions have cost so far."""
@@ -109,7 +133,7 @@ class Fleet:
         """
         renewing: asyncio.Task[None] | None = None
         try:
-            self._holder = holder
+            self._holder, self._message = holder, message
             for node in sorted(self.sessions):
                 self.views[node] = await self._acquire(node, message, ttl)
                 self._held.add(node)
@@ -123,6 +147,17 @@ class Fleet:
     async def _acquire(self, node: str, message: str, ttl: float) -> NodeView:
         reply = await self.ask(node, Acquire(self._holder, message, ttl))
         return node_view_from_json(reply.fields["view"])
+
+    async def _acquire_again(self, node: str) -> NodeView:
+        """The lease of a node whose session broke; our former engine there is given a moment to let go of it."""
+        patience = self.clock.monotonic() + _FORMER_ENGINE
+        while True:
+            try:
+                return await self._acquire(node, self._message, LEASE_SECONDS)
+            except LeaseHeld as held:
+                if held.holder != self._holder or self.clock.monotonic() >= patience:
+                    raise
+            await self.clock.sleep(_ASK_AGAIN)
 
     async def _release(self) -> None:
         async def give_back(node: str) -> None:
