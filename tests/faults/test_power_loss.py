@@ -23,7 +23,9 @@ from hypothesis import strategies as st
 from mikoshi.core import messages
 from mikoshi.core.deployment import Settings
 from mikoshi.node.deployments import Deployments
+from mikoshi.node.files import Files
 from mikoshi.node.fingerprints import Fingerprints
+from mikoshi.node.journal import Journal
 from mikoshi.node.paths import EnvironmentPaths
 from mikoshi.node.verify import differences
 from tests.faults.disk import Choice, Disk
@@ -83,6 +85,8 @@ def check(target: Path) -> None:
     paths = EnvironmentPaths(str(target), APP, ENV)
     deployments = Deployments(paths)
     current = deployments.current()
+    if Journal(paths.journal, Files()).state.verdicts.get(4) == "done":
+        assert current == 4  # what was answered for is on the disk
     if current:
         assert deployments.staged(current).seq == current
         tree = deployments.paths(current).tree

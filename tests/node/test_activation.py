@@ -386,6 +386,29 @@ def test_the_step_in_progress_ends_and_no_other_is_begun(start: Start, tmp_path:
     assert log.read_text() == "begun\nended\nrestart\n"
 
 
+def test_a_hook_that_outlived_its_engine_is_ended_before_it_runs_again(start: Start, tmp_path: Path) -> None:
+    pids, go = tmp_path / "pids", tmp_path / "go"
+    run = f"echo $$ >> {pids}; while [ ! -e {go} ]; do sleep 0.02; done; echo $$ >> {pids}.ended"
+    first = start()
+    first.begin(tmp_path)
+    first.stage_fully(1, ONE, Settings(hooks={"before_activate": command(run, within=60)}))
+    first.ask(messages.Activate(1, 0))
+    poll(lambda: pids.exists() and pids.read_text().endswith("\n"))
+    poll((tmp_path / "shop/production/run/command").exists)
+    first.process.kill()
+    first.process.wait(20)
+    orphan = int(pids.read_text())
+    assert is_running(orphan)
+    second = start()
+    assert second.begin(tmp_path).interrupted == "before_activate"
+    activation = second.ask(messages.Activate(1, 0))
+    poll(lambda: len(pids.read_text().splitlines()) == 2)
+    assert not is_running(orphan)
+    go.touch()
+    assert second.answer(activation)[0]["changed"]
+    assert Path(f"{pids}.ended").read_text().split() == pids.read_text().split()[1:]
+
+
 # ── whose commands ─────────────────────────────────────────────────────────────────────────────────────────────
 
 

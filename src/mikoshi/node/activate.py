@@ -11,7 +11,7 @@ from typing import Callable
 
 from mikoshi.core.deployment import DONE, FAILED
 from mikoshi.core.errors import MikoshiError
-from mikoshi.node import machine
+from mikoshi.node import machine, orphans
 from mikoshi.node.flip import Flip, verify
 from mikoshi.node.revert import go_back
 from mikoshi.node.steps import ACTIVATE, AttemptBegun, AttemptEnded, Step, Verdict
@@ -35,6 +35,7 @@ def activate(work: Workspace, seq: int, previous: int) -> bool:
     """
     stored = work.deployments.staged(seq)
     verify(work, seq)
+    orphans.end(work)
     state = work.journal.state
     if work.deployments.current() == seq and state.verdicts.get(seq) == DONE and not state.under_way(seq, ACTIVATE):
         return False

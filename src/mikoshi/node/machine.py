@@ -62,10 +62,14 @@ def _namespace() -> str:
         return ""
 
 
+def process(pid: int) -> EngineProcess:
+    """The process that has this number now."""
+    return EngineProcess(pid, _started(pid), _namespace())
+
+
 def this_process() -> EngineProcess:
     """The engine's own process."""
-    pid = os.getpid()
-    return EngineProcess(pid, _started(pid), _namespace())
+    return process(os.getpid())
 
 
 def is_gone(engine: EngineProcess) -> bool:

@@ -121,6 +121,11 @@ class EnvironmentPaths:
         return self.below("log")
 
     @property
+    def command(self) -> str:
+        """Which command is running."""
+        return self.below("run", "command")
+
+    @property
     def bytecode(self) -> str:
         """Where Python processes keep compiled modules, outside every tree."""
         return self.below("run", "pycache")

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 
 from mikoshi.core.errors import HookFailed, HookTimeout, last_lines
 from mikoshi.core.messages import Output
-from mikoshi.node import environment
+from mikoshi.node import environment, orphans
 from mikoshi.node.machine import User, find_user
 from mikoshi.node.workspace import Workspace
 
@@ -96,7 +96,9 @@ def run(work: Workspace, command: Command) -> None:
         process = _start(work, command, fd)
     finally:
         os.close(fd)
+    orphans.note(work, process.pid)
     status = _wait(process, command.within, lines)
+    orphans.forget(work)
     lines.follow(final=True)
     if status is None:
         raise HookTimeout(command.name, command.run, command.within, lines.last_lines())

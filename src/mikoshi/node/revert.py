@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from mikoshi.core.deployment import DONE, FAILED
 from mikoshi.core.errors import MikoshiError, NotStaged
-from mikoshi.node import machine
+from mikoshi.node import machine, orphans
 from mikoshi.node.flip import Flip, point_current, verify
 from mikoshi.node.steps import ACTIVATE, REVERT, AttemptBegun, AttemptEnded, Record, Step, Verdict
 from mikoshi.node.workspace import Workspace
@@ -18,6 +18,7 @@ def revert(work: Workspace, seq: int) -> bool:
     if seq:
         work.deployments.staged(seq)
         verify(work, seq)
+    orphans.end(work)
     if _is_settled(work, seq):
         _close_attempt(work, seq)
         return False
