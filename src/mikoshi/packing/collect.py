@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from mikoshi.core.errors import FileChanged, LinkLeavesTree, NameNotUtf8, NothingToPack, NotPackable
-from mikoshi.core.release import link_leaves_tree
+from mikoshi.core.release import leaving_link, link_leaves_tree
 from mikoshi.packing.ignore import Rules, ignored, lines_of, rules
 from mikoshi.packing.repository import enclosing_repository
 
@@ -99,6 +99,10 @@ class _Walk:
             self._visit(self._left.pop())
         empty = self._visited - self._occupied - {""}
         above_shared = {path[: end + 1] for path in self._shared for end in _slashes(path)}
+        links = dict(self._tree.links)
+        leaving = leaving_link(links)
+        if leaving:
+            raise LinkLeavesTree(leaving, links[leaving])
         self._tree.directories = sorted(path[:-1] for path in empty - above_shared)
         return self._tree
 

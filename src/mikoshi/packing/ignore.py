@@ -76,7 +76,7 @@ def lines_of(content: bytes) -> list[str]:
 
 def _compile(line: str) -> list[_Pattern]:
     try:
-        parsed = GitIgnoreSpec.from_lines([line]).patterns
+        parsed = GitIgnoreSpec.from_lines([_only_below(line)]).patterns
     except (ValueError, re.error):  # not a pattern for git either: it names nothing
         return []
     found = []
@@ -90,6 +90,14 @@ def _compile(line: str) -> list[_Pattern]:
         below = _DIRECTORY_MARK in regex.groupindex
         found.append(_Pattern(regex, pattern.include, below, source.startswith("^")))
     return found
+
+
+def _only_below(line: str) -> str:
+    """For git `dir/**/` names the directories below dir, for the library dir too: say it so that both agree."""
+    segments = line.split("/")
+    if segments[-2:] != ["**", ""] or all(segment.lstrip("!") in ("", "**") for segment in segments):
+        return line
+    return line + "*/"
 
 
 def ignored(layers: Iterable[Rules], path: str, is_directory: bool) -> bool:
