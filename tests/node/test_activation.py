@@ -18,6 +18,7 @@ from mikoshi.core.errors import (
     HookTimeout,
     MikoshiError,
     NotStaged,
+    PathUnusable,
     RunAsImpossible,
     TreeEdited,
 )
@@ -176,6 +177,27 @@ def test_what_fails_after_the_rename_goes_back_with_the_old_environment(
     assert log.read_text().splitlines()[3:] == ["restart 1 1"]  # its own restart, its own env, no hooks
     kept = {kept.seq: kept.verdict for kept in engine.hello(tmp_path).kept}
     assert kept == {1: "done", 2: "failed"}
+
+
+def test_a_failure_of_the_system_goes_back_as_well(engine: Engine, site: Path) -> None:
+    engine.deploy(1, ONE)
+    engine.stage_fully(2, TWO, Settings(restart=command("true")))
+    (site / "log").rmdir()
+    (site / "log").write_bytes(b"not a directory")
+    refusal = refused(engine, 2, 1)
+    assert isinstance(refusal.error, PathUnusable)
+    assert refusal.error.step == "restart"
+    assert (refusal.envelope["current"], refusal.envelope["restored"]) == (1, True)
+
+
+def test_an_env_file_that_was_tampered_with_is_not_guessed_at(engine: Engine, site: Path) -> None:
+    engine.stage_fully(1, ONE, Settings(restart=command("true")))
+    (site / "deployments/1/env").chmod(0o600)
+    (site / "deployments/1/env").write_bytes(b"A=$(reboot)\n")
+    refusal = refused(engine, 1, 0)
+    assert isinstance(refusal.error, TreeEdited)
+    assert refusal.error.paths == ["env"]
+    assert not (site / "current").is_symlink()
 
 
 def test_a_first_deployment_that_fails_leaves_no_current(engine: Engine, site: Path) -> None:

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from mikoshi.core.deployment import Deployment, Settings
-from mikoshi.core.errors import ProtocolMismatch, SecretsMissing
+from mikoshi.core.errors import ProtocolMismatch, SecretsMissing, TreeEdited
 from mikoshi.node import envfile
 from mikoshi.node.machine import User
 from mikoshi.node.workspace import Workspace
@@ -62,9 +62,13 @@ def _kept(work: Workspace, names: list[str]) -> dict[str, str]:
 
 
 def read(work: Workspace, seq: int) -> dict[str, str]:
-    """The values in a deployment's env file. Raises OSError, and ValueError for a file that was tampered with."""
+    """The values in a deployment's env file. Raises OSError, and TreeEdited for a file that was tampered with."""
     with open(work.deployments.paths(seq).env, "rb") as file:
-        return envfile.decode(file.read())
+        data = file.read()
+    try:
+        return envfile.decode(data)
+    except ValueError as error:
+        raise TreeEdited(seq, ["env"]) from error
 
 
 def for_command(values: Mapping[str, str], user: User) -> dict[str, str]:

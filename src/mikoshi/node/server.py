@@ -113,7 +113,8 @@ class Server:
             self._wire.send({"id": self._id, "ok": reply, "blobs": len(attached)}, attached)
 
     def _refuse(self, error: MikoshiError, **more: Any) -> None:
-        self._wire.send({"id": self._id, "error": errors.to_wire(error), **more})
+        current = {} if self._work is None else {"current": self._work.deployments.current()}
+        self._wire.send({"id": self._id, "error": errors.to_wire(error), **current, **more})
 
     def _where(self) -> str:
         return self._work.paths.root if self._work is not None else ""

@@ -9,7 +9,7 @@ from typing import Callable, Union
 
 from mikoshi.core.errors import MikoshiError
 from mikoshi.core.messages import Output, StepStarted
-from mikoshi.node import machine
+from mikoshi.node import machine, space
 from mikoshi.node.deployments import Deployments
 from mikoshi.node.files import Files
 from mikoshi.node.fingerprints import Fingerprints
@@ -48,14 +48,24 @@ class Workspace:
 
     @contextmanager
     def step(self, step: Step, seq: int) -> Iterator[None]:
-        """Journal the begin and the end of a step; an error of the tree passes through and is named in the journal."""
+        """Journal the begin and the end of a step. What it fails with is named in the journal and passes through.
+
+        An error of the system becomes one of the tree, so that a caller who goes back on failure goes back on all.
+        """
         self.leases.check()
-        self.journal.add(StepBegun(seq, step))
-        self.emit(StepStarted(step.value))
         try:
+            self.journal.add(StepBegun(seq, step))
+            self.emit(StepStarted(step.value))
             yield
         except MikoshiError as error:
-            self.journal.add(StepEnded(seq, step, machine.boot_id(), type(error).__name__))
-            error.on(step=step.value)
+            self._failed(seq, step, error)
             raise
+        except OSError as error:
+            failure = space.from_system(error, self.paths.root)
+            self._failed(seq, step, failure)
+            raise failure from error
         self.journal.add(StepEnded(seq, step, machine.boot_id()))
+
+    def _failed(self, seq: int, step: Step, error: MikoshiError) -> None:
+        error.on(step=step.value)
+        self.journal.add(StepEnded(seq, step, machine.boot_id(), type(error).__name__))
