@@ -122,7 +122,8 @@ class Attempt:
         if self.record.unfinished:
             causes = tuple(brief(cause) for cause in self.causes)
             try:
-                await self.fleet.ask_anchor(UpdateRecord(self.record.seq, REVERTING, 0.0, causes))
+                update = UpdateRecord(self.record.seq, REVERTING, 0.0, causes)
+                await self.fleet.ask_again(self.fleet.target.anchor, update)
             except InfrastructureError as error:
                 self.fleet.emit(NodeLost(self.fleet.target.anchor, to_wire(error)))
         self.fleet.emit(RevertBegan(self.record.seq, self.plan.stable))
@@ -220,10 +221,8 @@ class Attempt:
 
     async def _revert(self, node: str) -> r.Event:
         try:
-            if self.fleet.is_lost(node):
-                await self.fleet.reconnect(node)
             back = self.plan.back.get(node, 0)
-            await self.fleet.ask(node, Revert(back))
+            await self.fleet.ask_again(node, Revert(back))
         except MikoshiError as error:
             self.causes.append(error.on(node, "revert"))
             self.fleet.emit(NodeFailed(node, to_wire(error), restored=False))

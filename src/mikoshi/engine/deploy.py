@@ -230,12 +230,12 @@ async def _finish_revert(fleet: Fleet, job: Job, observed: FleetView, action: Fi
     """Bring an unfinished attempt's nodes back, and close its record. Raises DeployFailed if that cannot be done."""
     record = observed.records[action.seq]
     if record.outcome != REVERTING:
-        await fleet.ask_anchor(UpdateRecord(action.seq, REVERTING, 0.0, (action.reason,)))
+        await fleet.ask_again(fleet.target.anchor, UpdateRecord(action.seq, REVERTING, 0.0, (action.reason,)))
     fleet.emit(RevertBegan(action.seq, record.stable))
     causes: list[MikoshiError] = []
     for node, back in action.nodes.items():
         try:
-            await fleet.ask(node, Revert(back))
+            await fleet.ask_again(node, Revert(back))
         except MikoshiError as error:
             causes.append(error.on(node, "revert"))
             fleet.emit(NodeFailed(node, to_wire(error), restored=False))
@@ -244,7 +244,7 @@ async def _finish_revert(fleet: Fleet, job: Job, observed: FleetView, action: Fi
     if causes:
         changed = sorted({cause.node for cause in causes})
         raise DeployFailed(action.seq, 7, causes, changed, record.stable, [])
-    await fleet.ask_anchor(UpdateRecord(action.seq, FAILED, fleet.clock.now(), (action.reason,)))
+    await fleet.ask_again(fleet.target.anchor, UpdateRecord(action.seq, FAILED, fleet.clock.now(), (action.reason,)))
     await _settle(fleet, job, record, FAILED, tuple(fleet.sessions), (action.reason,))
     if stop and job.verb == "deploy":
         raise DeployFailed(action.seq, 6, [], [], record.stable, [])
@@ -273,7 +273,7 @@ async def _conclude(fleet: Fleet, job: Job, attempt: Attempt, state: r.State) ->
 async def _close(fleet: Fleet, attempt: Attempt, outcome: str, causes: tuple[str, ...]) -> MikoshiError | None:
     """Close the record on the anchor; what stands in the way, if the anchor is out of reach."""
     try:
-        await fleet.ask_anchor(UpdateRecord(attempt.record.seq, outcome, fleet.clock.now(), causes))
+        await fleet.ask_again(fleet.target.anchor, UpdateRecord(attempt.record.seq, outcome, fleet.clock.now(), causes))
     except InfrastructureError as error:
         return error.on(fleet.target.anchor)
     return None

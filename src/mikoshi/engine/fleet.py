@@ -99,19 +99,18 @@ class Fleet:
         except NodeError as refused:
             raise refused.error from None
 
-    async def ask_anchor(self, request: object) -> Reply:
-        """One request to the anchor that may be done twice: a session that broke is opened again, once."""
-        anchor = self.target.anchor
-        if self.is_lost(anchor):
-            await self.reconnect(anchor)
-            return await self.ask(anchor, request)
+    async def ask_again(self, node: str, request: object) -> Reply:
+        """One request that may be done twice: if the session is broken, or breaks, it is opened again, once."""
+        if self.is_lost(node):
+            await self.reconnect(node)
+            return await self.ask(node, request)
         try:
-            return await self.ask(anchor, request)
+            return await self.ask(node, request)
         except InfrastructureError:
-            if not self.is_lost(anchor):
+            if not self.is_lost(node):
                 raise
-            await self.reconnect(anchor)
-            return await self.ask(anchor, request)
+            await self.reconnect(node)
+            return await self.ask(node, request)
 
     def is_lost(self, node: str) -> bool:
         """Whether there is no session to the node, or none that still works."""
