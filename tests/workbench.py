@@ -1,4 +1,7 @@
-"""An application in a scratch directory, nodes on this machine, and the real command line run on them."""
+"""An application in a scratch directory, nodes on this machine, and the real command line run on them.
+
+The nodes are directories here; tests/system/bench.py has the same workbench over SSH hosts.
+"""
 
 from __future__ import annotations
 
@@ -30,16 +33,21 @@ class Ran:
 
     def event(self, name: str) -> dict[str, Any]:
         """The last event of that name."""
-        return [event for event in self.events if event.get("event") == name][-1]
+        return self.all_events(name)[-1]
+
+    def all_events(self, name: str) -> list[dict[str, Any]]:
+        """Every event of that name, in order."""
+        return [event for event in self.events if event.get("event") == name]
 
 
 @dataclass
 class Workbench:
-    """An application `shop` with the environment `production` on local nodes, everything below `root`."""
+    """An application with the environment `production` on local nodes, everything below `root`."""
 
     root: Path
     nodes: Sequence[str] = ("local/a", "local/b", "local/c")
     env: dict[str, str] = field(default_factory=dict)
+    name: str = "shop"
 
     def __post_init__(self) -> None:
         self.app.mkdir(parents=True, exist_ok=True)
@@ -52,9 +60,12 @@ class Workbench:
     def configure(self, body: str = "", hosts: str = "") -> None:
         """Write mikoshi.toml; `body` goes into [env.production] and what follows it."""
         listed = hosts or ", ".join(json.dumps(node) for node in self.nodes)
-        path = json.dumps(str(self.root / "nodes"))
-        text = f'app = "shop"\n[env.production]\nstyle = "push"\nhosts = [{listed}]\npath = {path}\n{body}\n'
+        text = f'app = "{self.name}"\n[env.production]\nstyle = "push"\nhosts = [{listed}]\n{self.access()}\n{body}\n'
         (self.app / "mikoshi.toml").write_text(text)
+
+    def access(self) -> str:
+        """The lines of [env.production] that say where on the nodes, and how they are reached."""
+        return f"path = {json.dumps(str(self.root / 'nodes'))}"
 
     def write(self, files: Mapping[str, str]) -> None:
         """Write files of the application."""
@@ -93,6 +104,35 @@ class Workbench:
         assert "Traceback" not in err, err
         return ran
 
+    def run_and(
+        self,
+        wanted: Callable[[dict[str, Any]], bool],
+        act: Callable[[subprocess.Popen[str]], object],
+        *arguments: str,
+        code: int | None = None,
+    ) -> Ran:
+        """Run a command with --json, and `act` once, at the first event that is `wanted`; fails if none is."""
+        lines: list[str] = []
+        acted = False
+        with self.start(*arguments, "--json") as process:
+            try:
+                assert process.stdout is not None
+                assert process.stderr is not None
+                for line in process.stdout:
+                    lines.append(line)
+                    if not acted and wanted(json.loads(line)):
+                        acted = True
+                        act(process)
+                err = process.stderr.read()
+                process.wait(SECONDS)
+            finally:
+                process.kill()
+        ran = Ran(process.returncode, "".join(lines), err)
+        assert acted, f"the event never came\n{ran.out}\n{ran.err}"
+        assert code is None or ran.code == code, f"{arguments}: exit {ran.code}\n{ran.out}\n{err}"
+        assert "Traceback" not in err, err
+        return ran
+
     def kill_at(self, wanted: Callable[[dict[str, Any]], bool], *arguments: str) -> list[dict[str, Any]]:
         """Run a command with --json and kill -9 it when an event is `wanted`; the events up to there.
 
@@ -112,7 +152,7 @@ class Workbench:
 
     def place(self, node: str) -> Path:
         """The environment's directory on a node."""
-        return self.root / "nodes" / node.removeprefix("local/") / "shop" / "production"
+        return self.root / "nodes" / node.removeprefix("local/") / self.name / "production"
 
     def current(self, node: str) -> int:
         """The number of what runs on a node, 0 for nothing."""
