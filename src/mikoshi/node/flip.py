@@ -9,6 +9,7 @@ from typing import Any
 from mikoshi.core.errors import HealthFailed
 from mikoshi.node import health, processes
 from mikoshi.node.deployments import Stored
+from mikoshi.node.redact import of_deployment
 from mikoshi.node.steps import Step, TreeFoundEdited, TreeRepaired
 from mikoshi.node.verify import differences, edited
 from mikoshi.node.workspace import Workspace
@@ -40,7 +41,12 @@ class Flip:
             return
         work, seq = self._work, self._stored.seq
         command = processes.Command(
-            step.value, str(given["run"]), float(given["within"]), seq, work.deployments.paths(seq).tree
+            step.value,
+            str(given["run"]),
+            float(given["within"]),
+            seq,
+            work.deployments.paths(seq).tree,
+            of_deployment(work, self._stored),
         )
         with work.step(step, seq):
             processes.run(work, command)
@@ -76,7 +82,8 @@ def check_health(work: Workspace, stored: Stored) -> None:
         try:
             health.wait_healthy(check, [])
         except HealthFailed as error:
-            error.lines = processes.tail(processes.log_path(work, stored.seq, Step.RESTART.value))
+            log = processes.log_path(work, stored.seq, Step.RESTART.value)
+            error.lines = processes.tail(log, of_deployment(work, stored))
             raise
 
 

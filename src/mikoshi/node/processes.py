@@ -10,12 +10,13 @@ import os
 import signal
 import subprocess
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from mikoshi.core.errors import HookFailed, HookTimeout, last_lines
 from mikoshi.core.messages import Output
 from mikoshi.node import environment, orphans
 from mikoshi.node.machine import User, find_user
+from mikoshi.node.redact import Redaction
 from mikoshi.node.workspace import Workspace
 
 _POLL = 0.05
@@ -26,20 +27,22 @@ _LONGEST_LINE = 8 << 10
 
 @dataclass(frozen=True)
 class Command:
-    """A shell command of a deployment: its name ("restart"), text, time limit in seconds, and where it runs."""
+    """A shell command of a deployment: its name ("restart"), text, time limit in seconds, where it runs, and what of
+    its output may be shown."""
 
     name: str
     run: str
     within: float
     seq: int
     directory: str
+    shown: Redaction = field(default_factory=Redaction)
 
 
 class LogTail:
-    """Follows what a command adds to its log and hands it on line by line."""
+    """Follows what a command adds to its log and hands it on line by line, without its secrets."""
 
-    def __init__(self, work: Workspace, source: str, path: str) -> None:
-        self._work, self._source, self._path = work, source, path
+    def __init__(self, work: Workspace, source: str, path: str, shown: Redaction) -> None:
+        self._work, self._source, self._path, self._shown = work, source, path, shown
         self._at = os.path.getsize(path) if os.path.exists(path) else 0
         self._begin, self._pending = self._at, b""
 
@@ -64,11 +67,11 @@ class LogTail:
 
     def _emit(self, line: bytes) -> None:
         text = line[:_LONGEST_LINE].decode("utf-8", "replace").rstrip("\r")
-        self._work.emit(Output(self._source, text))
+        self._work.emit(Output(self._source, self._shown(text)))
 
     def last_lines(self) -> list[str]:
         """The last lines that the log got since this tail began."""
-        return tail(self._path, self._begin)
+        return tail(self._path, self._shown, self._begin)
 
 
 def log_path(work: Workspace, seq: int, name: str) -> str:
@@ -76,12 +79,12 @@ def log_path(work: Workspace, seq: int, name: str) -> str:
     return os.path.join(work.paths.logs, f"{seq}-{name}.log")
 
 
-def tail(path: str, begin: int = 0) -> list[str]:
-    """The last lines of a log from the byte `begin` on; none if there is no log."""
+def tail(path: str, shown: Redaction, begin: int = 0) -> list[str]:
+    """The last lines of a log from the byte `begin` on, as they may be shown; none if there is no log."""
     try:
         with open(path, "rb") as file:
             file.seek(max(begin, os.fstat(file.fileno()).st_size - _BLOCK))
-            return last_lines(file.read().decode("utf-8", "replace"))
+            return [shown(line) for line in last_lines(file.read().decode("utf-8", "replace"))]
     except FileNotFoundError:
         return []
 
@@ -89,7 +92,7 @@ def tail(path: str, begin: int = 0) -> list[str]:
 def run(work: Workspace, command: Command) -> None:
     """Run a command to its end, its lines as events. Raises HookFailed and HookTimeout with the last lines."""
     log = log_path(work, command.seq, command.name)
-    lines = LogTail(work, command.name, log)
+    lines = LogTail(work, command.name, log, command.shown)
     flags = os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC
     fd = os.open(log, flags, 0o640)
     try:
