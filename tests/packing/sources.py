@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import subprocess
+import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -88,6 +89,16 @@ class Packing:
             self.root / "cache",
             self.heard.append,
         )
+
+
+def assert_ended(pids: Path) -> None:
+    """None of the processes whose numbers stand in a file is left; an ended one may take a moment to be reaped."""
+    deadline = time.monotonic() + 10
+    left = [int(pid) for pid in pids.read_text().split()]
+    assert left
+    while left := [pid for pid in left if Path(f"/proc/{pid}").exists()]:
+        assert time.monotonic() < deadline, f"{left} still run"
+        time.sleep(0.01)
 
 
 def paths(packed: Packed) -> list[str]:

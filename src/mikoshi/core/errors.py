@@ -356,6 +356,15 @@ class BuildInputMissing(PackingError):
 
 
 @dataclass(eq=False)
+class RemoteCommandFailed(PackingError):
+    """A build host could not do what a build needs there (`sh`, `tar`, `mktemp`); `lines` are its error output."""
+
+    command: str
+    status: int
+    lines: list[str]
+
+
+@dataclass(eq=False)
 class BuildOutputMissing(PackingError):
     """A build step ended well without making one of its `outputs`."""
 
