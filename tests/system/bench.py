@@ -67,11 +67,12 @@ class SshBench(Workbench):
         (self.tree(node, seq) / name).write_text(text)
 
 
-def at(name: str, node: str = "") -> Callable[[dict[str, Any]], bool]:
-    """A predicate for events by name, and by node if one is given."""
+def at(name: str, node: str = "", step: str = "") -> Callable[[dict[str, Any]], bool]:
+    """A predicate for events by name, and by node and step if they are given."""
 
     def wanted(event: dict[str, Any]) -> bool:
-        return event["event"] == name and (not node or node in (event.get("node"), *event.get("nodes", ())))
+        here = not node or node in (event.get("node"), *event.get("nodes", ()))
+        return event["event"] == name and here and (not step or event["step"] == step)
 
     return wanted
 

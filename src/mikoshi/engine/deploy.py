@@ -256,6 +256,9 @@ async def _conclude(fleet: Fleet, job: Job, attempt: Attempt, state: r.State) ->
     causes = tuple(brief(cause) for cause in attempt.causes)
     if record.unfinished and job.only:
         return _conclude_part(fleet, attempt, state)
+    if state.outcome == r.UNTOUCHED and _exit(state, attempt.causes) == 4:
+        # The record stays open: what is staged by then counts when the same command goes on.
+        raise DeployFailed(record.seq, 4, attempt.causes, [], record.stable, [])
     unrecorded = await _close(fleet, attempt, DONE if good else FAILED, causes) if record.unfinished else None
     if unrecorded and good:
         raise DeployFailed(record.seq, 7, [*attempt.causes, unrecorded], [fleet.target.anchor], record.stable, [])
