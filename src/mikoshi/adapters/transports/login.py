@@ -196,8 +196,9 @@ def _arguments(
         "keepalive_count_max": KEEPALIVES,
     }
     if errors:
-        # asyncssh takes the command's complaints for what the host says, and runs it without a shell: neither here.
-        run = f"exec 2>{shlex.quote(errors)}; exec {settings.proxy_command}"
+        # asyncssh takes the command's complaints for what the host says, and the end of that pipe for the end of the
+        # connection: so it stays open, unused, as descriptor 9. And it runs the command without a shell.
+        run = f"exec 9>&2 2>{shlex.quote(errors)}; exec {settings.proxy_command}"
         arguments["proxy_command"] = ["/bin/sh", "-c", run]
     if "Ciphers" not in settings.chosen:
         arguments["encryption_algs"] = _CIPHERS

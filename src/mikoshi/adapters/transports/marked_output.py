@@ -8,23 +8,24 @@ from __future__ import annotations
 
 from mikoshi.ports.remote import Sink
 
-BEGIN = b"\nMIKOSHI BEGIN\n"
-END = b"\nMIKOSHI END "
+# They begin with NUL, so that text, whole lines above all, never has to be held back.
+BEGIN = b"\0MIKOSHI BEGIN\n"
+END = b"\0MIKOSHI END "
 _LONGEST = len(END) + len(b"255\n")
 
 
 def marked(command: str) -> str:
     """`command` for /bin/sh, with a mark before its output and its status after."""
     return (
-        f"printf '\\nMIKOSHI BEGIN\\n'\n(\n{command}\n)\n"
-        'status=$?; printf \'\\nMIKOSHI END %d\\n\' "$status"; exit "$status"'
+        f"printf '\\000MIKOSHI BEGIN\\n'\n(\n{command}\n)\n"
+        'status=$?; printf \'\\000MIKOSHI END %d\\n\' "$status"; exit "$status"'
     )
 
 
 class MarkedOutput:
     """Takes everything a marked command prints and passes on what is the command's. `status` is set at its end.
 
-    The last few bytes are held back until it is clear that they are no end mark.
+    Held back is only what may be the start of the end mark.
     """
 
     def __init__(self, sink: Sink | None) -> None:
@@ -41,15 +42,21 @@ class MarkedOutput:
             if not begun:
                 return
             self._begun, self._held = True, output
-        before, end, status = self._held.rpartition(END)
-        if end and status.endswith(b"\n") and status.strip().isdigit():
-            self.status = int(status)
-            self._pass(before)
-            self._held = self._held[len(before) :]
-        else:
-            self._pass(self._held[:-_LONGEST])
-            self._held = self._held[-_LONGEST:]
+        certain = _certain(self._held)
+        if certain and self._sink is not None:
+            self._sink(self._held[:certain])
+        self._held = self._held[certain:]
+        ending = self._held.removeprefix(END)
+        if ending.endswith(b"\n") and self._held.startswith(END):
+            self.status = int(ending)
 
-    def _pass(self, data: bytes) -> None:
-        if data and self._sink is not None:
-            self._sink(data)
+
+def _certain(data: bytes) -> int:
+    """How many of the bytes are certainly the command's: all up to a possible end mark at the very end."""
+    at = data.rfind(b"\0", max(0, len(data) - _LONGEST))
+    if at < 0:
+        return len(data)
+    rest = data[at:]
+    number = rest.removeprefix(END).removesuffix(b"\n")
+    possible = END.startswith(rest) or (rest.startswith(END) and (number.isdigit() or rest == END))
+    return at if possible else len(data)

@@ -106,21 +106,23 @@ async def _judge_key(target: Target, pin: str, fingerprint: str, key: str) -> In
     else:
         lines = await _known_keys(target)
         known = bool(lines)
-        believed = any(marker == "@cert-authority" or blob == key for marker, blob in lines)
+        believed = ("@revoked", key) not in lines and any(
+            marker == "@cert-authority" or (marker, blob) == ("", key) for marker, blob in lines
+        )
     if believed:
         return AuthenticationFailed(target.user, target.place)
     return (HostKeyChanged if known else HostKeyUnknown)(target.host, target.port, fingerprint)
 
 
 async def _known_keys(target: Target) -> list[tuple[str, str]]:
-    """Marker and base64 of each key that known_hosts files hold for the target, revoked ones apart."""
+    """Marker and base64 of each key that known_hosts files hold for the target."""
     found = []
     for path in target.known_hosts:
         for line in (await _output(["ssh-keygen", "-F", target.name, "-f", path])).splitlines():
             words = line.split()
-            if len(words) >= 3 and not line.startswith("#"):
+            if len(words) > 3 - (not line.startswith("@")) and not line.startswith("#"):
                 marker = words.pop(0) if words[0].startswith("@") else ""
-                found.append((marker, words[2] if marker != "@revoked" else ""))
+                found.append((marker, words[2]))
     return found
 
 

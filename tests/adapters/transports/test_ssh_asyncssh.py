@@ -1,0 +1,26 @@
+"""The SSH client `asyncssh`: the contracts against real hosts."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from mikoshi.adapters.transports.ssh_asyncssh import AsyncsshTransport
+from mikoshi.testing.hosts import HostFleet
+from tests.contract.ssh_contract import Client, SshContract, SshShellContract
+
+pytestmark = [pytest.mark.root, pytest.mark.needs("namespaces", "sshd", "ssh-keygen", "ssh", "sudo")]
+
+
+@pytest.fixture
+def client(fleet: HostFleet, tmp_path: Path) -> Client:
+    return Client(AsyncsshTransport, fleet, tmp_path)
+
+
+class TestAsyncsshTransport(SshContract):
+    """All of it."""
+
+
+class TestAsyncsshShell(SshShellContract):
+    """All of it."""
