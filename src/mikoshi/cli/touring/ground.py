@@ -89,7 +89,7 @@ def ground(directory: Path) -> Iterator[Ground]:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             raise WrongUsage(f"another tour is under way in {shown}") from None
-        with _variables(root):
+        with _variables(root), _handlers():
             yield Ground(root, shown)
 
 
@@ -105,6 +105,17 @@ def _variables(root: Path) -> Iterator[None]:
     finally:
         os.environ.clear()
         os.environ.update(before)
+
+
+@contextmanager
+def _handlers() -> Iterator[None]:
+    """Have the signals as they were again in the end."""
+    before = {number: signal.getsignal(number) for number in (signal.SIGINT, *_STOPS)}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
 
 
 def stop_on_signals() -> None:
@@ -145,7 +156,11 @@ def _end_server(shared: Path) -> subprocess.CompletedProcess[bytes]:
 
 
 def _remove(path: Path) -> None:
-    """Remove a file or a tree, directories that nobody may write in included."""
+    """Remove a file or a tree, directories that nobody may write in included.
+
+    It loses its name first: what is left of a killed tour's engine finds nothing to write to any more.
+    """
+    path = path.rename(path.with_name(f".gone-{path.name}"))
     if path.is_symlink() or not path.is_dir():
         path.unlink()
         return
