@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from mikoshi.core.errors import RefUnknown, SourceDirty
+from mikoshi.core.errors import NotPackable, RefUnknown, SourceDirty
 from mikoshi.core.transfer import places
 from tests.packing.sources import Packing, commit_all, git, paths, write_tree
 
@@ -52,8 +52,12 @@ def test_an_app_in_a_subdirectory_of_its_repository_is_packed_alone_with_the_rul
 
 def test_uncommitted_changes_are_refused_where_only_commits_may_be_deployed(packing: Packing) -> None:
     write_tree(packing.source, {"a": "1", "b c": "1", "gone": ""})
-    with pytest.raises(SourceDirty):
+    with pytest.raises(RefUnknown):
         packing.pack(clean=True)
+    git(packing.source, "init", "--quiet")
+    with pytest.raises(RefUnknown, match="no commit"):
+        packing.pack(clean=True)
+    assert packing.pack().record.commit == ""
     commit_all(packing.source)
     write_tree(packing.source, {".mikoshi/secrets.production": "x"})
     packing.pack(clean=True)
@@ -100,3 +104,38 @@ def test_submodules_are_part_of_a_ref(packing: Packing, tmp_path: Path) -> None:
     git(packing.source, "submodule", "--quiet", "deinit", "--force", "vendor/lib")
     with pytest.raises(RefUnknown, match="submodule vendor/lib"):
         packing.pack(ref="HEAD")
+
+
+def test_a_file_that_git_tracks_and_ignores_is_left_out_aloud(packing: Packing) -> None:
+    write_tree(packing.source, {"a": "1", ".gitignore": "dist/\n*.min.js\n", "dist/app.js": "1", "x.min.js": "1"})
+    git(packing.source, "init", "--quiet")
+    git(packing.source, "add", "--force", "dist/app.js", "x.min.js")
+    commit_all(packing.source)
+    packed = packing.pack(clean=True)
+    assert paths(packed) == [".gitignore", "a"]
+    assert [note.rpartition(": ")[2] for note in packed.notes] == ["dist/app.js, x.min.js"]
+    assert packing.pack(ref="HEAD").release == packed.release
+    write_tree(packing.source, {".mikoshiignore": "!dist/\n!*.min.js\n"})
+    with_them = packing.pack()
+    assert paths(with_them) == [".gitignore", "a", "dist/app.js", "x.min.js"]
+    assert with_them.notes == ()
+
+
+def test_a_repository_that_git_refuses_is_packed_and_said(packing: Packing) -> None:
+    write_tree(packing.source, {"a": "1"})
+    commit_all(packing.source)
+    (packing.source / ".git/config").write_text("[broken")
+    packed = packing.pack()
+    assert packed.record.commit == ""
+    assert "bad config" in packed.notes[0]
+    with pytest.raises(RefUnknown, match="bad config"):
+        packing.pack(clean=True)
+
+
+def test_a_pointer_to_a_large_file_is_not_deployed_in_its_place(packing: Packing) -> None:
+    pointer = "version https://git-lfs.github.com/spec/v1\noid sha256:0\nsize 1\n"
+    write_tree(packing.source, {".gitattributes": "*.bin filter=lfs\n", "film.bin": pointer, "small.bin": "content"})
+    commit_all(packing.source)
+    with pytest.raises(NotPackable) as caught:
+        packing.pack(ref="HEAD")
+    assert caught.value.path == "film.bin"

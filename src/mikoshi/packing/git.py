@@ -43,27 +43,37 @@ _REPOSITORY_VARIABLES = frozenset(
 
 
 class GitFailed(Exception):
-    """git ended with an error; the text is its own last line."""
+    """git ended with an error, or is not installed; the text is its own last line. `status` is its exit status."""
+
+    def __init__(self, reason: str, status: int = -1) -> None:
+        super().__init__(reason)
+        self.status = status
 
 
 def head(directory: Path) -> str:
-    """The id of the commit that is checked out, "" outside git and before the first commit."""
+    """The id of the commit that is checked out, "" outside git and before the first commit. Raises GitFailed."""
     if enclosing_repository(directory) is None:
         return ""
     try:
         return _git(directory, "rev-parse", "--verify", "--quiet", "HEAD^{commit}").decode().strip()
-    except (GitFailed, FileNotFoundError):
-        return ""
+    except GitFailed as error:
+        if error.status == 1:  # --quiet: there is no commit yet; whatever else is wrong ends with 128
+            return ""
+        raise
 
 
 def commit_of(directory: Path, ref: str) -> str:
     """The id of the commit that `ref` names. Raises RefUnknown."""
     try:
         return _git(directory, "rev-parse", "--verify", "--end-of-options", f"{ref}^{{commit}}").decode().strip()
-    except FileNotFoundError:
-        raise RefUnknown(ref, "git is not installed") from None
     except GitFailed as error:
         raise RefUnknown(ref, str(error)) from error
+
+
+def tracked_but_ignored(directory: Path) -> list[str]:
+    """Paths below `directory`, relative to it, that git tracks and ignore files name. Raises GitFailed."""
+    output = _git(directory, "ls-files", "--cached", "--ignored", "--exclude-standard", "-z", "--", ".")
+    return [path.decode("utf-8", "backslashreplace") for path in output.split(b"\0") if path]
 
 
 def uncommitted(directory: Path) -> list[str]:
@@ -161,17 +171,21 @@ def _with_rules_above(prefix: str) -> list[str]:
 
 
 def _git(directory: Path, *arguments: str, stdin: bytes = b"", environment: Mapping[str, str] | None = None) -> bytes:
-    """What git prints. Raises GitFailed, or FileNotFoundError if there is no git."""
+    """What git prints. Raises GitFailed."""
     inherited = {name: value for name, value in os.environ.items() if name not in _REPOSITORY_VARIABLES}
-    done = subprocess.run(
-        ["git", *arguments],
-        cwd=directory,
-        input=stdin,
-        env={**inherited, "LC_ALL": "C", "GIT_TERMINAL_PROMPT": "0", **(environment or {})},
-        capture_output=True,
-        check=False,
-    )
+    try:
+        done = subprocess.run(
+            ["git", *arguments],
+            cwd=directory,
+            input=stdin,
+            env={**inherited, "LC_ALL": "C", "GIT_TERMINAL_PROMPT": "0", **(environment or {})},
+            capture_output=True,
+            check=False,
+        )
+    except FileNotFoundError:
+        raise GitFailed("git is not installed") from None
     if done.returncode != 0:
         lines = last_lines(done.stderr.decode("utf-8", "replace"), 1)
-        raise GitFailed(lines[0].removeprefix("fatal: ") if lines else f"git {arguments[0]} failed")
+        reason = lines[0].removeprefix("fatal: ") if lines else f"git {arguments[0]} failed"
+        raise GitFailed(reason, done.returncode)
     return done.stdout

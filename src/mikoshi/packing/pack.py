@@ -13,20 +13,22 @@ from pathlib import Path
 from threading import Event
 
 from mikoshi.config.model import ReleaseConfig
-from mikoshi.core.errors import Interrupted, SourceDirty
+from mikoshi.core.errors import Interrupted, RefUnknown, SourceDirty
 from mikoshi.core.release import Manifest, encode, manifest, release_id
 from mikoshi.core.transfer import TransferIndex
 from mikoshi.packing import git, statcache
 from mikoshi.packing.build import Build
 from mikoshi.packing.buildcache import BuildCache
 from mikoshi.packing.builder import Builder, LocalBuilder
-from mikoshi.packing.collect import collect
+from mikoshi.packing.collect import SourceTree, collect
 from mikoshi.packing.hashing import Counted, hash_tree
 from mikoshi.packing.kept import KeptRelease
 from mikoshi.packing.library import Library
 from mikoshi.packing.platform import release_platform
 from mikoshi.packing.progress import FilesRead, Listener, nobody
 from mikoshi.packing.reader import ReleaseReader
+
+_NAMED = 5
 
 
 @dataclass(frozen=True)
@@ -111,7 +113,7 @@ def pack(
             # A checked out ref is gone by the time its chunks are read; a work tree is not.
             reader=ReleaseReader(library, record.id, release, None if source.ref else source.directory),
             native=hashed.platforms,
-            notes=tuple(tree.notes),
+            notes=opened.notes_on(tree),
             hashed_files=hashed.read_files,
             hashed_bytes=hashed.read_bytes,
         )
@@ -119,12 +121,27 @@ def pack(
 
 @dataclass(frozen=True)
 class _Opened:
-    """A source ready to be walked: its directory, and what git says of it."""
+    """A source ready to be walked: its directory, and what git says of it.
+
+    `ignored` are files that git tracks although its ignore files name them.
+    """
 
     directory: Path
     cache_file: Path | None
     commit: str
     dirty: bool
+    ignored: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
+
+    def notes_on(self, tree: SourceTree) -> tuple[str, ...]:
+        """What a person should know of this source, packed as `tree`."""
+        packed = {file.path for file in tree.files} | {path for path, _ in tree.links} if self.ignored else set()
+        missing = [path for path in self.ignored if path not in packed]
+        if not missing:
+            return (*self.notes, *tree.notes)
+        shown = ", ".join(missing[:_NAMED]) + (", …" if len(missing) > _NAMED else "")
+        note = f"left out although git tracks it, because an ignore file names it: {shown}"
+        return (*self.notes, *tree.notes, note)
 
 
 @contextlib.contextmanager
@@ -134,12 +151,22 @@ def _opened(source: Source, cache: Path) -> Iterator[_Opened]:
         with git.checked_out(source.directory, source.ref, commit, cache) as directory:
             yield _Opened(directory, None, commit, dirty=False)
         return
-    commit = git.head(source.directory)
-    changed = git.uncommitted(source.directory) if commit else []
-    if source.clean and (changed or not commit):
+    cache_file, notes = statcache.cache_file(cache, source.directory), list[str]()
+    commit, changed, ignored = "", list[str](), list[str]()
+    try:
+        commit = git.head(source.directory)
+        if commit:
+            changed = git.uncommitted(source.directory)
+            ignored = git.tracked_but_ignored(source.directory)
+    except git.GitFailed as error:
+        if source.clean:
+            raise RefUnknown("HEAD", str(error)) from error
+        notes.append(f"git could not say which commit this is: {error}")
+    if source.clean and not commit:
+        raise RefUnknown("HEAD", "there is no commit here, and only commits may be deployed")
+    if source.clean and changed:
         raise SourceDirty(changed)
-    cache_file = statcache.cache_file(cache, source.directory)
-    yield _Opened(source.directory, cache_file, commit, dirty=bool(changed))
+    yield _Opened(source.directory, cache_file, commit, bool(changed), tuple(ignored), tuple(notes))
 
 
 def _counting(listener: Listener, stop: Event) -> Counted:
