@@ -25,10 +25,8 @@ def application(
 def answer(path: str) -> tuple[str, str]:
     match path:
         case "/":
-            return (
-                "200 OK",
-                f"{os.environ['GREETING']} from version {VERSION}, deployment {os.environ['MIKOSHI_SEQ']}\n",
-            )
+            greeting, seq = os.environ["GREETING"], os.environ["MIKOSHI_SEQ"]
+            return "200 OK", f"{greeting} from version {VERSION}, deployment {seq}\n"
         case "/up":
             return "200 OK", "up\n"
         case "/visits":

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from socketserver import ThreadingMixIn
+from socketserver import TCPServer, ThreadingMixIn
 from wsgiref.simple_server import WSGIRequestHandler, WSGIServer, make_server
 
 from app import application
@@ -11,6 +11,12 @@ from app import application
 
 class Server(ThreadingMixIn, WSGIServer):
     daemon_threads = True
+
+    def server_bind(self) -> None:
+        """Without the look-up of the machine's name, which takes long where no name server answers."""
+        TCPServer.server_bind(self)
+        self.server_name, self.server_port = self.server_address[:2]
+        self.setup_environ()
 
 
 class Quiet(WSGIRequestHandler):
