@@ -71,7 +71,7 @@ def test_unchanged_files_are_links_and_do_not_travel(engine: Engine, site: Path)
     reply, numbers = engine.stage(2, second)
     assert reply["missing_bytes"] == len(b"print(2)\n")
     engine.send(second, numbers)
-    assert engine.call(messages.StageEnd(2)) == {"reused": second.manifest.size() - 9, "received": 9}
+    assert engine.call(messages.StageEnd(2)) == {"reused": second.manifest.size() - 9, "received": 9, "edited": {}}
     assert (tree(site, 1) / "lib/same").stat().st_ino == (tree(site, 2) / "lib/same").stat().st_ino
     assert (tree(site, 2) / "app.py").read_bytes() == b"print(2)\n"
 

@@ -99,8 +99,11 @@ class Stage:
 
 @dataclass(frozen=True)
 class StageEnd:
-    """After the missing chunks were sent as `C` frames: verify, sync, record. Reply: {"reused": int, "received": int}
-    in bytes. Errors: ContentCorrupt, DiskFull …"""
+    """After the missing chunks were sent as `C` frames: verify, sync, record, repair kept trees that were edited.
+
+    Reply: {"reused": int, "received": int, "edited": {seq: [path …]}}: bytes, and the trees that differed from what was
+    deployed. Errors: ContentCorrupt, DiskFull …
+    """
 
     seq: int
 

@@ -29,6 +29,7 @@ from mikoshi.core.events import (
     NodeFlipped,
     NodeLost,
     NodeReverted,
+    Note,
     RevertBegan,
     StageBegan,
     StageEnded,
@@ -169,6 +170,8 @@ class Attempt:
             return 0, self.content.manifest.size()
         await self._send(node, reply.blobs[0], int(reply.fields["missing_bytes"]))
         done = await session.request(StageEnd(self.record.seq))
+        for seq, paths in done.fields["edited"].items():
+            self.fleet.emit(Note(f"deployment {seq} was edited by hand here: {', '.join(paths)}", node))
         return int(done.fields["received"]), int(done.fields["reused"])
 
     async def _send(self, node: str, missing: bytes, total: int) -> None:

@@ -232,6 +232,7 @@ class Staging:
 
     def end(self) -> dict[str, Any]:
         """Verify, sync, record. The reply's fields. Raises what went wrong with the content, and TreeEdited."""
+        noticed = {str(seq): list(paths) for seq, paths in self._work.journal.state.edited.items()}
         if not self.complete:
             try:
                 self._end()
@@ -239,7 +240,7 @@ class Staging:
                 self._work.journal.add(StepEnded(self._seq, Step.STAGE, machine.boot_id(), type(error).__name__))
                 raise
         received = self._arrivals.received
-        return {"reused": max(0, self._order.manifest.size() - received), "received": received}
+        return {"reused": max(0, self._order.manifest.size() - received), "received": received, "edited": noticed}
 
     def _end(self) -> None:
         if self._failure is not None:
