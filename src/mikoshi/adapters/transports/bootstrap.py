@@ -11,6 +11,7 @@ to sh, bash, zsh, ksh, csh and fish.
 from __future__ import annotations
 
 import json
+import string
 from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
@@ -24,6 +25,7 @@ _SYSTEM_PATH = "/usr/local/bin:/usr/bin:/bin:/usr/local/sbin:/usr/sbin:/sbin"
 _NAMES = " ".join(["python3", *(f"python3.{minor}" for minor in range(15, 8, -1))])
 _VERSION = "import sys;print(*(sys.version_info>=(3,9) and (1,sys.executable) or (0,sys.version.split()[0])))"
 _RECEIVE = "import sys;exec(eval(open(0,sys.argv[1],0,closefd=False).readline()))"
+_PLAIN = string.ascii_letters + string.digits + " ./_-,+:=@"
 
 # $1: the engine's digest. $2 and $3: directory and interpreter, where they are not to be found out.
 _LINES = f"""
@@ -67,8 +69,7 @@ def command_line(engine: EngineZip) -> str:
 
 def shell_command(command: str) -> str:
     """`command` for /bin/sh, whatever the login shell is and whatever characters it holds."""
-    plain = "".join(map(chr, range(0x30, 0x5B))) + "abcdefghijklmnopqrstuvwxyz ./_-,+"
-    coded = "".join(char if char in plain else _octal(char) for char in command)
+    coded = "".join(char if char in _PLAIN else _octal(char) for char in command)
     return f"exec sh -c 'eval \"$(printf %b \"$1\")\"' sh '{coded}'"
 
 
@@ -108,20 +109,18 @@ class Greeting:
         Raises PythonMissing, PathUnusable, ConnectionLost (the archive was damaged on its way) or ProtocolMismatch.
         """
         self._buffer += data
-        marker = f"MIKOSHI {self.engine.digest} ".encode()
-        while True:
-            line, newline, after = bytes(self._buffer).partition(b"\n")
-            if not newline:
-                self._check_noise(len(self._buffer))
-                return False
-            self._buffer = bytearray(after)
-            _, found, words = line.rpartition(marker)
+        start = 0
+        while (end := self._buffer.find(b"\n", start)) >= 0:
+            line, start = bytes(self._buffer[start:end]), end + 1
+            _, found, words = line.rpartition(f"MIKOSHI {self.engine.digest} ".encode())
             if not found:
-                self._noise += len(line)
-                self._check_noise(self._noise)
+                self._noise += len(line) + 1
             elif self._take(words.decode(errors="replace").strip()):
-                self.rest = after
+                self.rest = bytes(self._buffer[start:])
                 return True
+        self._check_noise()
+        del self._buffer[:start]
+        return False
 
     def _take(self, words: str) -> bool:
         word, _, rest = words.partition(" ")
@@ -141,7 +140,7 @@ class Greeting:
             case _:
                 raise ProtocolMismatch(detail=f"unknown answer {words!r}")
 
-    def _check_noise(self, size: int) -> None:
-        if size > NOISE_LIMIT:
-            start = bytes(self._buffer[:200])
-            raise ProtocolMismatch(detail=f"the login shell printed over {NOISE_LIMIT} bytes, such as {start!r}")
+    def _check_noise(self) -> None:
+        if self._noise > NOISE_LIMIT or len(self._buffer) > 2 * NOISE_LIMIT:
+            printed = bytes(self._buffer[:200])
+            raise ProtocolMismatch(detail=f"the login shell printed over {NOISE_LIMIT} bytes, such as {printed!r}")
