@@ -1,10 +1,12 @@
 """What to log in with: key files, certificates and the agent, chosen as OpenSSH chooses them.
 
-A file that is missing, encrypted or only a public key is no error: the agent may hold the key.
+A file that is missing, encrypted or only a public key is no error: the agent may hold the key. The same goes for a
+key on a FIDO token, if the library that talks to it is missing.
 """
 
 from __future__ import annotations
 
+import importlib.util
 import os
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -69,9 +71,11 @@ def _stamp(path: Path) -> tuple[int, int]:
 def _private(path: Path, _changed: int, _size: int) -> asyncssh.SSHKey | None:
     """The private key in a file, or None. Checking an RSA key costs up to 0.1 s: once for all hosts."""
     try:
-        return asyncssh.read_private_key(path)
+        key = asyncssh.read_private_key(path)
     except (OSError, asyncssh.KeyImportError, asyncssh.KeyEncryptionError):
         return None
+    on_token = key.get_algorithm().startswith("sk-")
+    return None if on_token and importlib.util.find_spec("fido2") is None else key
 
 
 def _public(path: Path) -> asyncssh.SSHKey | None:
