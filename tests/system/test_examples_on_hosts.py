@@ -13,9 +13,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
-from tests.host_fixtures import StartHost
 
 from mikoshi.testing.hosts import Host, HostKind
+from tests.host_fixtures import StartHost
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
 PORT = 8080
