@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 from mikoshi.core.errors import WrongUsage
 
@@ -16,7 +16,11 @@ if TYPE_CHECKING:
     from mikoshi.core.events import Event
     from mikoshi.engine.fleet import Fleet
     from mikoshi.packing.library import Library
+    from mikoshi.ports.remote import RemoteShell, Sink
     from mikoshi.ports.transport import Channel, Transport
+
+    class Way(Transport, RemoteShell, Protocol):
+        """What the transports here are: both ways to use a host."""
 
 
 def library() -> Library:
@@ -64,19 +68,38 @@ def fleet(environment: Environment, emit: Callable[[Event], None]) -> Fleet:
     return Fleet(target, Routes(environment.ssh), SystemClock(), emit)
 
 
+def remote_shell(ssh: SshConfig) -> RemoteShell:
+    """How to run commands on a build host, by the same ways as nodes are reached."""
+    return Routes(ssh)
+
+
 class Routes:
-    """The transport of an environment: each address by the way that it needs, made when first used."""
+    """Transport and RemoteShell of an environment: each address by the way that it needs, made when first used."""
 
     def __init__(self, ssh: SshConfig) -> None:
         self._ssh = ssh
-        self._made: dict[str, Transport] = {}
+        self._made: dict[str, Way] = {}
 
     async def open(self, address: Address) -> Channel:
         """A channel to the engine on `address`; see ports.transport."""
+        return await self._way(address).open(address)
+
+    async def run(
+        self,
+        address: Address,
+        command: str,
+        stdin: AsyncIterator[bytes] | bytes = b"",
+        stdout: Sink | None = None,
+        stderr: Sink | None = None,
+    ) -> int:
+        """Run a shell command on `address`; see ports.remote."""
+        return await self._way(address).run(address, command, stdin, stdout, stderr)
+
+    def _way(self, address: Address) -> Way:
         way = "local" if address.local else self._ssh.client
         if way not in self._made:
-            self._made[way] = _TRANSPORTS[way](self._ssh)
-        return await self._made[way].open(address)
+            self._made[way] = _WAYS[way](self._ssh)
+        return self._made[way]
 
     async def close(self) -> None:
         """Close what was made."""
@@ -84,7 +107,7 @@ class Routes:
             await transport.close()
 
 
-def _local(ssh: SshConfig) -> Transport:
+def _local(ssh: SshConfig) -> Way:
     from mikoshi.adapters.transports.local import LocalTransport
 
     return LocalTransport(cache_directory(), connect=ssh.connect)
@@ -96,19 +119,19 @@ def _ssh_options(ssh: SshConfig) -> SshOptions:
     return SshOptions(ssh.config, ssh.connect, ssh.keepalive, ssh.connections)
 
 
-def _asyncssh(ssh: SshConfig) -> Transport:
+def _asyncssh(ssh: SshConfig) -> Way:
     from mikoshi.adapters.transports.ssh_asyncssh import AsyncsshTransport
 
     return AsyncsshTransport(_ssh_options(ssh))
 
 
-def _openssh(ssh: SshConfig) -> Transport:
+def _openssh(ssh: SshConfig) -> Way:
     from mikoshi.adapters.transports.ssh_openssh import OpensshTransport
 
     return OpensshTransport(_ssh_options(ssh))
 
 
-_TRANSPORTS: dict[str, Callable[[SshConfig], Transport]] = {
+_WAYS: dict[str, Callable[[SshConfig], Way]] = {
     "local": _local,
     "asyncssh": _asyncssh,
     "openssh": _openssh,

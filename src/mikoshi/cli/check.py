@@ -25,6 +25,7 @@ def add_to(verbs: Verbs[Parser]) -> None:
 def run(arguments: argparse.Namespace) -> int:
     """Report; raises ConfigInvalid with every problem found in files, and returns 4 if a host is out of reach."""
     from mikoshi.cli import context
+    from mikoshi.cli.output import counted
     from mikoshi.core.errors import ConfigInvalid
 
     found = context.configuration(arguments)
@@ -34,7 +35,7 @@ def run(arguments: argparse.Namespace) -> int:
     code = 0
     for name in names:
         environment = found.environment(name)
-        print(f"{found.app} {name}: {len(environment.hosts)} hosts, style {environment.style}")
+        print(f"{found.app} {name}: {counted(len(environment.hosts), 'host')}, style {environment.style}")
         for note in environment.notes:
             print(f"  note: {note}")
         if arguments.hosts:

@@ -31,11 +31,12 @@ def add_source(parser: argparse.ArgumentParser) -> None:
 def run(arguments: argparse.Namespace) -> int:
     """Deploy; exit code 0 if everything runs it, else as the error says."""
     from mikoshi.cli import context, deploying
+    from mikoshi.cli.planned import show_plan
 
     environment = context.environment(arguments, "deploy")
     command = deploying.Command(arguments, environment, "deploy", deploying.printer(arguments))
     if arguments.dry_run:
-        deploying.show_plan(deploying.run_plan(command, command.from_source), command)
+        show_plan(deploying.run_plan(command, command.from_source), command)
         return 0
     deploying.run_deploy(command, command.from_source)
     return 0

@@ -16,21 +16,21 @@ from typing import TYPE_CHECKING, Any
 from mikoshi import wiring
 from mikoshi.adapters.clock import SystemClock
 from mikoshi.cli import context
-from mikoshi.cli.output import print_json, size
 from mikoshi.cli.progress import JsonLines, Lines
 from mikoshi.config import secrets as config_secrets
 from mikoshi.config.settings import settings_of
-from mikoshi.core import plan as plans
 from mikoshi.core.deployment import FleetRecord, Settings
 from mikoshi.core.errors import MikoshiError, SecretsMissing, WrongUsage, brief
 from mikoshi.core.events import AttemptBegan, BuildBegan, BuildOutput, CommandBegan, Event, Note
-from mikoshi.core.release import difference
 from mikoshi.engine import history, source
 from mikoshi.engine.deploy import Job, Result, Secrets, Wanted, deploy
 from mikoshi.engine.deploy import plan as make_plan
 from mikoshi.engine.source import Available
 from mikoshi.packing import progress as news
+from mikoshi.packing.buildsite import build_site
 from mikoshi.packing.pack import Occasion, Source, pack
+from mikoshi.packing.platform import local_platform
+from mikoshi.packing.remotebuilder import RemoteBuilder
 from mikoshi.styles.push.observe import FleetView
 from mikoshi.styles.push.reconcile import rollback_target
 
@@ -39,6 +39,7 @@ if TYPE_CHECKING:
     from mikoshi.core.plan import Plan
     from mikoshi.core.release import Manifest
     from mikoshi.engine.fleet import Fleet
+    from mikoshi.packing.builder import Builder
     from mikoshi.packing.pack import Packed
     from mikoshi.ports.clock import Clock
 
@@ -77,7 +78,7 @@ class Command:
             library = wiring.library()
             self.available = source.kept(library, library.find(self.environment.app, arguments.release))
         else:
-            self.available = await (self.packing or self._pack(fleet.clock))
+            self.available = await (self.packing or self._pack(fleet.clock, self._builder(fleet)))
         values = self._secrets()
         environment = self.environment
         return Wanted(
@@ -115,10 +116,23 @@ class Command:
             self.packing.cancel()
             await asyncio.gather(self.packing, return_exceptions=True)
 
-    async def _pack(self, clock: Clock) -> Available:
-        return await source.packed(self._maker(), clock, self.emit)
+    def _builder(self, fleet: Fleet) -> Builder | None:
+        """The host to build on, None for this machine: as `build_on` says and the nodes' platforms need."""
+        environment = self.environment
+        platforms = {
+            host.address: fleet.views[host.name].platform for host in environment.hosts if host.name in fleet.views
+        }
+        site = build_site(environment.release.build_on, bool(environment.release.build), local_platform(), platforms)
+        if site.address is None:
+            return None
+        shell = wiring.remote_shell(environment.ssh)
+        loop, scratch = asyncio.get_running_loop(), wiring.cache_directory() / "build"
+        return RemoteBuilder(wiring.library().objects, shell, site.address, loop, scratch, self.stop)
 
-    def _maker(self) -> Callable[[], Packed]:
+    async def _pack(self, clock: Clock, builder: Builder | None = None) -> Available:
+        return await source.packed(self._maker(builder), clock, self.emit)
+
+    def _maker(self, builder: Builder | None) -> Callable[[], Packed]:
         environment, ref = self.environment, self.arguments.ref or ""
         occasion = Occasion(
             environment.app, environment.name, context.who(), time.time(), getattr(self.arguments, "message", "")
@@ -132,7 +146,8 @@ class Command:
             wiring.library(),
             wiring.cache_directory(),
             self._heard,
-            stop=self.stop,
+            builder,
+            self.stop,
         )
 
     def _heard(self, progress: news.Progress) -> None:
@@ -223,7 +238,7 @@ def run_plan(command: Command, wanted: Chosen) -> Plan:
         async with _fleet(command, wanted) as fleet:
             return await make_plan(fleet, command.job(wanted))
 
-    with command.files:
+    with command.files, wiring.library().in_use():
         return context.run(planning())
 
 
@@ -239,7 +254,7 @@ def run_deploy(command: Command, wanted: Chosen) -> Result:
     command.emit(CommandBegan(command.verb, environment.app, environment.name, hosts))
     began = time.time()
     try:
-        with command.files:
+        with command.files, wiring.library().in_use():
             result = context.run(deploying(), command.begun)
     except MikoshiError as error:
         _remember(command, began, "failed", (brief(error),))
@@ -271,44 +286,3 @@ def _remember(
         history.append(file, entry)
     except OSError as error:
         command.emit(Note(f"the local history could not be written: {error}"))
-
-
-def show_plan(plan: Plan, command: Command) -> None:
-    """Print a plan for people or as JSON."""
-    if command.arguments.json:
-        print_json(plans.to_json(plan))
-        return
-    if plan.empty:
-        print(f"nothing to do: deployment {plan.seq} runs everywhere" if plan.seq else "nothing to do")
-        return
-    for action in plan.actions:
-        print(f"  {_action_line(action)}{_difference(action, command)}")
-
-
-def _difference(action: plans.Action, command: Command) -> str:
-    """How the content to stage differs from what the node holds, as far as that is known here."""
-    if not isinstance(action, plans.StageOn) or command.available is None:
-        return ""
-    wanted = command.available.content.manifest
-    base = source.base_manifest(wiring.library())(action.base)
-    dropped, changed = difference(base, wanted) if base else ((), wanted.entries)
-    gone = f", {len(dropped)} gone" if dropped else ""
-    return f": {len(changed)} files differ ({size(sum(entry.size for entry in changed))}){gone}"
-
-
-def _action_line(action: plans.Action) -> str:
-    match action:
-        case plans.FinishRevert(seq, nodes, reason):
-            where = ", ".join(f"{node} to {back or 'nothing'}" for node, back in nodes.items()) or "no node runs it"
-            return f"go back from deployment {seq} ({reason}): {where}"
-        case plans.CreateDeployment(seq, release, reasons):
-            return f"create deployment {seq}, release {release[:12]}: {'; '.join(reasons)}"
-        case plans.ResumeDeployment(seq, release, reasons):
-            return f"go on with deployment {seq}, release {release[:12]}: {'; '.join(reasons)}"
-        case plans.StageOn(node, _, base, reason):
-            how = f", beside release {base[:12]}" if base else ""
-            return f"{node}: stage ({reason}{how})"
-        case plans.FlipOn(node, seq, previous, reason):
-            return f"{node}: activate {seq} ({reason}); on failure back to {previous or 'nothing'}"
-        case plans.SettleOn(node, seq, reason):
-            return f"{node}: record {seq} as known good ({reason})"

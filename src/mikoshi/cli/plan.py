@@ -21,10 +21,11 @@ def add_to(verbs: Verbs[Parser]) -> None:
 def run(arguments: argparse.Namespace) -> int:
     """Show the plan; exit code 8 with --exit-code if it is not empty."""
     from mikoshi.cli import context, deploying
+    from mikoshi.cli.planned import show_plan
     from mikoshi.cli.progress import Lines
 
     environment = context.environment(arguments, "plan")
     command = deploying.Command(arguments, environment, "plan", Lines(quiet=arguments.json))
     plan = deploying.run_plan(command, command.from_source)
-    deploying.show_plan(plan, command)
+    show_plan(plan, command)
     return 8 if arguments.exit_code and not plan.empty else 0

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from mikoshi.cli.explain import explain
-from mikoshi.cli.output import duration, is_terminal, paint, print_json, size
+from mikoshi.cli.output import counted, duration, is_terminal, paint, print_json, size
 from mikoshi.core import events as e
 from mikoshi.core.errors import from_wire
 
@@ -77,7 +77,7 @@ class Lines:
             return
         sent, total = (sum(column) for column in zip(*self._transfers.values(), strict=True))
         self._clear()
-        text = f"  sending {size(sent)} of {size(total)} to {len(self._transfers)} nodes"
+        text = f"  sending {size(sent)} of {size(total)} to {counted(len(self._transfers), 'node')}"
         sys.stdout.write(paint(text, "dim"))
         sys.stdout.flush()
         self._shown = True
@@ -89,7 +89,7 @@ class Lines:
 
 
 def _began(event: e.CommandBegan) -> str:
-    hosts = ", ".join(event.hosts) if len(event.hosts) <= 5 else f"{len(event.hosts)} nodes"
+    hosts = ", ".join(event.hosts) if len(event.hosts) <= 5 else counted(len(event.hosts), "node")
     return paint(f"{event.app} {event.env}", "bold") + f" → {hosts}"
 
 
@@ -101,7 +101,7 @@ def _build(event: e.BuildBegan) -> str:
 def _packed(event: e.Packed) -> str:
     commit = f", commit {event.commit[:10]}{' with changes' if event.dirty else ''}" if event.commit else ""
     read = f", {event.hashed} read anew" if event.hashed else ", none read anew"
-    return f"  release {event.release[:12]}: {event.files} files, {size(event.size)}{read}{commit}"
+    return f"  release {event.release[:12]}: {counted(event.files, 'file')}, {size(event.size)}{read}{commit}"
 
 
 def _attempt(event: e.AttemptBegan) -> str:
@@ -142,10 +142,8 @@ def _reverted(event: e.NodeReverted) -> str:
 
 
 def _ended(event: e.CommandEnded) -> str | None:
-    cost = (
-        f"{duration(event.seconds)}, {event.connects} connections, {event.round_trips} round trips, "
-        f"{size(event.bytes_sent)} sent"
-    )
+    trips = f"{counted(event.connects, 'connection')}, {counted(event.round_trips, 'round trip')}"
+    cost = f"{duration(event.seconds)}, {trips}, {size(event.bytes_sent)} sent"
     if event.outcome == "nothing to do":
         return paint("nothing to do", "green") + f": deployment {event.seq} runs everywhere ({cost})"
     if event.outcome == "done":

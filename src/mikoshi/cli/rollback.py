@@ -22,11 +22,12 @@ def add_to(verbs: Verbs[Parser]) -> None:
 def run(arguments: argparse.Namespace) -> int:
     """Roll back; exit code 0 if everything runs the older deployment."""
     from mikoshi.cli import context, deploying
+    from mikoshi.cli.planned import show_plan
 
     environment = context.environment(arguments, "rollback")
     command = deploying.Command(arguments, environment, "rollback", deploying.printer(arguments))
     if arguments.dry_run:
-        deploying.show_plan(deploying.run_plan(command, command.from_past), command)
+        show_plan(deploying.run_plan(command, command.from_past), command)
         return 0
     deploying.run_deploy(command, command.from_past)
     return 0

@@ -118,6 +118,10 @@ TEXTS: dict[str, tuple[str, str]] = {
     ),
     "PackingError": ("no release could be made", ""),
     "BuildStepFailed": ("the build step `{command}` ended with status {status}", "No node was touched."),
+    "RemoteCommandFailed": (
+        "the build host could not run `{command}` (status {status})",
+        "It needs sh, tar and mktemp, and room in its temporary directory. No node was touched.",
+    ),
     "BuildInputMissing": (
         "the build step `{command}` has the input {input}, and nothing that is packed has this name",
         "Correct `inputs`: with a misspelt one the step would never run again.",
