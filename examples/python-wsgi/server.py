@@ -15,7 +15,7 @@ class Server(ThreadingMixIn, WSGIServer):
     def server_bind(self) -> None:
         """Without the look-up of the machine's name, which takes long where no name server answers."""
         TCPServer.server_bind(self)
-        self.server_name, self.server_port = self.server_address[:2]
+        self.server_name, self.server_port = os.environ["ADDRESS"], int(os.environ["PORT"])
         self.setup_environ()
 
 
