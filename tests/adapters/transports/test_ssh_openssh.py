@@ -8,7 +8,10 @@ import pytest
 
 from mikoshi.adapters.transports.ssh_openssh import OpensshTransport
 from mikoshi.testing.hosts import HostFleet
-from tests.contract.ssh_contract import Client, SshContract, SshShellContract
+from tests.contract.ssh_client import Client
+from tests.contract.ssh_contract import SshContract, SshShellContract
+from tests.contract.ssh_reach_contract import SshReachContract
+from tests.contract.ssh_trust_contract import SshTrustContract
 
 pytestmark = [pytest.mark.root, pytest.mark.needs("namespaces", "sshd", "ssh-keygen", "ssh", "sudo")]
 
@@ -18,9 +21,17 @@ def client(fleet: HostFleet, tmp_path: Path) -> Client:
     return Client(OpensshTransport, fleet, tmp_path)
 
 
-class TestOpensshTransport(SshContract):
-    """All of it."""
+class TestHosts(SshContract):
+    """Engine, Python, login shells."""
 
 
-class TestOpensshShell(SshShellContract):
-    """All of it."""
+class TestReach(SshReachContract):
+    """Ways that fail, and hosts behind others."""
+
+
+class TestTrust(SshTrustContract):
+    """Host keys and logins."""
+
+
+class TestShell(SshShellContract):
+    """Commands."""
