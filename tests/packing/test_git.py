@@ -139,3 +139,11 @@ def test_a_pointer_to_a_large_file_is_not_deployed_in_its_place(packing: Packing
     with pytest.raises(NotPackable) as caught:
         packing.pack(ref="HEAD")
     assert caught.value.path == "film.bin"
+
+
+def test_a_commit_that_has_nothing_of_the_application_is_not_its_commit(packing: Packing) -> None:
+    write_tree(packing.source.parent, {"README": "another project"})
+    commit_all(packing.source.parent)
+    write_tree(packing.source, {"app.py": "1"})
+    record = packing.pack().record
+    assert (record.commit, record.dirty) == ("", False)

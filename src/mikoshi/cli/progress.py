@@ -121,7 +121,6 @@ def _flipped(event: e.NodeFlipped) -> str:
 def _failure(event: e.NodeFailed) -> str:
     explained = explain(from_wire(dict(event.error)))
     lines = [paint("failed: ", "red") + explained.what.removeprefix(f"{event.node}: ")]
-    lines.extend(f"      │ {line}" for line in explained.details)
     if event.restored:
         lines.append("      it runs what it ran before")
     return "\n".join(lines)

@@ -51,10 +51,14 @@ class GitFailed(Exception):
 
 
 def head(directory: Path) -> str:
-    """The id of the commit that is checked out, "" outside git and before the first commit. Raises GitFailed."""
+    """The id of the commit that is checked out. Raises GitFailed.
+
+    "" outside git, before the first commit, and where the commit has nothing of `directory`: it says nothing of it.
+    """
     if enclosing_repository(directory) is None:
         return ""
     try:
+        _git(directory, "rev-parse", "--verify", "--quiet", "HEAD:./")
         return _git(directory, "rev-parse", "--verify", "--quiet", "HEAD^{commit}").decode().strip()
     except GitFailed as error:
         if error.status == 1:  # --quiet: there is no commit yet; whatever else is wrong ends with 128
