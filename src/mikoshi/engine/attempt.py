@@ -226,6 +226,8 @@ class Attempt:
         try:
             back = self.plan.back.get(node, 0)
             await self.fleet.ask_again(node, Revert(back))
+        except Held:
+            raise
         except MikoshiError as error:
             self.causes.append(error.on(node, "revert"))
             self.fleet.emit(NodeFailed(node, to_wire(error), restored=False))

@@ -17,6 +17,7 @@ from mikoshi.core.deployment import DONE, FAILED, REVERTING, Deployment, FleetRe
 from mikoshi.core.errors import (
     DeployFailed,
     DiskFull,
+    Held,
     InfrastructureError,
     InodesExhausted,
     MikoshiError,
@@ -236,6 +237,8 @@ async def _finish_revert(fleet: Fleet, job: Job, observed: FleetView, action: Fi
     for node, back in action.nodes.items():
         try:
             await fleet.ask_again(node, Revert(back))
+        except Held:
+            raise
         except MikoshiError as error:
             causes.append(error.on(node, "revert"))
             fleet.emit(NodeFailed(node, to_wire(error), restored=False))
@@ -258,6 +261,7 @@ async def _conclude(fleet: Fleet, job: Job, attempt: Attempt, state: r.State) ->
         return _conclude_part(fleet, attempt, state)
     if state.outcome == r.UNTOUCHED and _exit(state, attempt.causes) == 4:
         # The record stays open: what is staged by then counts when the same command goes on.
+        await _require_lease(fleet)
         raise DeployFailed(record.seq, 4, attempt.causes, [], record.stable, [])
     unrecorded = await _close(fleet, attempt, DONE if good else FAILED, causes) if record.unfinished else None
     if unrecorded and good:
@@ -271,6 +275,13 @@ async def _conclude(fleet: Fleet, job: Job, attempt: Attempt, state: r.State) ->
     await _settle(fleet, job, record, FAILED, state.order, causes)
     changed = list(state.at(r.STUCK))
     raise DeployFailed(record.seq, _exit(state, attempt.causes), attempt.causes, changed, record.stable, [])
+
+
+async def _require_lease(fleet: Fleet) -> None:
+    """Whoever lost the anchor must not say what runs before knowing that nobody took over. Raises Held."""
+    if fleet.is_lost(fleet.target.anchor):
+        with contextlib.suppress(InfrastructureError):
+            await fleet.reconnect(fleet.target.anchor)
 
 
 async def _close(fleet: Fleet, attempt: Attempt, outcome: str, causes: tuple[str, ...]) -> MikoshiError | None:

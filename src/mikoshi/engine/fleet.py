@@ -64,6 +64,7 @@ class Fleet:
     errors: dict[str, MikoshiError] = field(default_factory=dict)
     _ended: Usage = field(default_factory=Usage)
     _held: set[str] = field(default_factory=set)
+    _tokens: dict[str, int] = field(default_factory=dict)
     _holder: str = ""
     _message: str = ""
 
@@ -145,18 +146,28 @@ class Fleet:
 
     async def _acquire(self, node: str, message: str, ttl: float) -> NodeView:
         reply = await self.ask(node, Acquire(self._holder, message, ttl))
+        self._tokens[node] = int(reply.fields["token"])
         return node_view_from_json(reply.fields["view"])
 
     async def _acquire_again(self, node: str) -> NodeView:
-        """The lease of a node whose session broke; our former engine there is given a moment to let go of it."""
+        """The lease of a node whose session broke; our former engine there is given a moment to let go of it.
+
+        Raises Fenced if somebody else had the lease in between: tokens grow by one with each holder.
+        """
         patience = self.clock.monotonic() + _FORMER_ENGINE
+        former = self._tokens.get(node)
         while True:
             try:
-                return await self._acquire(node, self._message, LEASE_SECONDS)
+                view = await self._acquire(node, self._message, LEASE_SECONDS)
             except LeaseHeld as held:
                 if held.holder != self._holder or self.clock.monotonic() >= patience:
                     raise
-            await self.clock.sleep(_ASK_AGAIN)
+                await self.clock.sleep(_ASK_AGAIN)
+                continue
+            if former is not None and self._tokens[node] != former + 1:
+                await self.ask(node, Release())
+                raise Fenced(former, self._tokens[node]).on(node)
+            return view
 
     async def _release(self) -> None:
         async def give_back(node: str) -> None:
