@@ -48,6 +48,7 @@ class Workbench:
     nodes: Sequence[str] = ("local/a", "local/b", "local/c")
     env: dict[str, str] = field(default_factory=dict)
     name: str = "shop"
+    program: Sequence[str] = (sys.executable, "-m", "mikoshi")
 
     def __post_init__(self) -> None:
         self.app.mkdir(parents=True, exist_ok=True)
@@ -83,7 +84,7 @@ class Workbench:
     def start(self, *arguments: str) -> subprocess.Popen[str]:
         """Start a command; the caller ends it."""
         return subprocess.Popen(
-            [sys.executable, "-m", "mikoshi", "-C", str(self.app), *arguments],
+            [*self.program, "-C", str(self.app), *arguments],
             env=self.environment(),
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
