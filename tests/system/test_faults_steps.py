@@ -197,11 +197,9 @@ def test_only_brings_a_host_to_what_the_fleet_runs_and_never_further(bench: SshB
 def test_two_names_for_one_machine_are_refused(bench: SshBench) -> None:
     deployed(bench)
     first = bench.hosts[0]
-    twin = first.ssh_config.read_text().replace(f"Host {first.name}\n", f"Host {first.name} twin\n", 1)
+    config = first.ssh_config.read_text()
     bench.ssh = bench.root / "ssh_config"
-    bench.ssh.write_text(
-        twin.replace("    Port", "    Port").replace(f"Host {first.name} ", f"Host {first.name} twin ", 1)
-    )
+    bench.ssh.write_text(re.sub(rf"^(Host .*\b{first.name}\b)", r"\1 twin", config, flags=re.MULTILINE))
     bench.configure(WAVES, f'"{first.name}", "twin"')
     ran = bench.run("deploy", code=2)
     assert f"{first.name} and twin are one machine and one directory" in ran.err
