@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import re
 import string
-from dataclasses import MISSING, fields
-from typing import Any
+from typing import Any, get_type_hints
 
 import pytest
 
@@ -28,11 +27,9 @@ SAMPLES: dict[str, Any] = {"str": "sample", "int": 7, "float": 1.25, "bool": Tru
 
 def sample(kind: type[MikoshiError]) -> MikoshiError:
     facts: dict[str, Any] = {}
-    for field in fields(kind):
-        if field.default is not MISSING or field.default_factory is not MISSING:
-            continue
-        name = str(field.type)
-        facts[field.name] = [] if name.lower().startswith("list") else SAMPLES[name]
+    for name, annotation in get_type_hints(kind).items():
+        if name in kind.fact_names:
+            facts[name] = [] if str(annotation).startswith("list") else SAMPLES[annotation.__name__]
     if kind is DeployFailed:
         facts["exit"] = 6
     return kind(**facts)
@@ -62,7 +59,7 @@ def test_no_sentence_is_left_over_for_an_error_that_is_gone() -> None:
 
 @pytest.mark.parametrize("name", sorted(TEXTS))
 def test_sentences_name_only_facts_that_the_error_has(name: str) -> None:
-    known = {field.name for field in fields(error_types()[name])} | {"node"}
+    known = {*error_types()[name].fact_names, "node"}
     for text in TEXTS[name]:
         used = {part for _, part, _, _ in string.Formatter().parse(text) if part}
         assert used <= known

@@ -14,20 +14,43 @@ between node and deployer as `{"type": …, "facts": {…}}`.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields
-from typing import Any, ClassVar, TypeVar
+from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
 
 # typing.Self is newer than the Python that nodes may have.
 _Error = TypeVar("_Error", bound="MikoshiError")
 
+if TYPE_CHECKING:
+    from typing_extensions import dataclass_transform
+else:
 
-@dataclass(eq=False)
+    def dataclass_transform(**_options: Any) -> Any:
+        """For type checkers only: the facts of an error are its annotations, its constructor takes them in order."""
+        return lambda kind: kind
+
+
+@dataclass_transform(eq_default=False)
 class MikoshiError(Exception):
-    """Base of the tree. `node` and `step` say where; they are set by whoever knows (see `on`)."""
+    """Base of the tree. `node` and `step` say where; they are set by whoever knows (see `on`).
+
+    A subclass lists its facts as annotations, which make its constructor. That is what a dataclass does, without the
+    source that a dataclass compiles for each of some seventy classes whenever an engine starts on a node.
+    """
 
     exit_code: ClassVar[int] = 1
     node: ClassVar[str] = ""
     step: ClassVar[str] = ""
+    fact_names: ClassVar[tuple[str, ...]] = ()
+
+    def __init_subclass__(cls) -> None:
+        own = cls.__dict__.get("__annotations__", {})  # noqa: RUF063 - older than inspect.get_annotations
+        cls.fact_names = cls.fact_names + tuple(name for name, kind in own.items() if "ClassVar" not in str(kind))
+
+    def __init__(self, *values: Any, **named: Any) -> None:
+        super().__init__()
+        given = dict(zip(self.fact_names, values), **named)
+        if len(values) > len(self.fact_names) or set(given) != set(self.fact_names):
+            raise TypeError(f"{type(self).__name__} takes {', '.join(self.fact_names)}; got {given!r}")
+        self.__dict__.update(given)
 
     def on(self: _Error, node: str = "", step: str = "") -> _Error:  # noqa: PYI019 - as above
         """The same error with its place filled in where it was still unknown."""
@@ -38,7 +61,7 @@ class MikoshiError(Exception):
 
     def facts(self) -> dict[str, Any]:
         """The error's facts by name, JSON-able."""
-        return {field.name: getattr(self, field.name) for field in fields(self)}
+        return {name: getattr(self, name) for name in self.fact_names}
 
     def __str__(self) -> str:
         facts = ", ".join(f"{name}={value!r}" for name, value in self.facts().items())
@@ -48,35 +71,30 @@ class MikoshiError(Exception):
 # ── usage ──────────────────────────────────────────────────────────────────────────────────────────────────────
 
 
-@dataclass(eq=False)
 class UsageError(MikoshiError):
     """The command or the configuration asks for something that cannot be."""
 
     exit_code: ClassVar[int] = 2
 
 
-@dataclass(eq=False)
 class WrongUsage(UsageError):
     """Options that contradict each other or miss something; `reason` is a full sentence."""
 
     reason: str
 
 
-@dataclass(eq=False)
 class ConfigMissing(UsageError):
     """There is no mikoshi.toml in `directory` or above it."""
 
     directory: str
 
 
-@dataclass(eq=False)
 class ConfigInvalid(UsageError):
     """The configuration has problems, all of them listed: each is one line that names file, line, key and remedy."""
 
     problems: list[str]
 
 
-@dataclass(eq=False)
 class EnvironmentUnknown(UsageError):
     """The named environment is not in mikoshi.toml."""
 
@@ -84,7 +102,6 @@ class EnvironmentUnknown(UsageError):
     known: list[str]
 
 
-@dataclass(eq=False)
 class EnvironmentNotChosen(UsageError):
     """Several environments exist and none was named. `verb` is the command to complete."""
 
@@ -92,7 +109,6 @@ class EnvironmentNotChosen(UsageError):
     known: list[str]
 
 
-@dataclass(eq=False)
 class HostNotInEnvironment(UsageError):
     """`--only` names a host that the environment does not have."""
 
@@ -100,7 +116,6 @@ class HostNotInEnvironment(UsageError):
     known: list[str]
 
 
-@dataclass(eq=False)
 class SameMachine(UsageError):
     """Two entries of `hosts` lead to one machine and one directory."""
 
@@ -108,7 +123,6 @@ class SameMachine(UsageError):
     second: str
 
 
-@dataclass(eq=False)
 class OnlyNeedsDeployed(UsageError):
     """`--only` brings hosts to what the fleet has; this would be a new deployment (`changed`: release or settings)."""
 
@@ -116,7 +130,6 @@ class OnlyNeedsDeployed(UsageError):
     current: int
 
 
-@dataclass(eq=False)
 class SecretsMissing(UsageError):
     """Secrets that the configuration names have no value; `looked` says where."""
 
@@ -124,7 +137,6 @@ class SecretsMissing(UsageError):
     looked: list[str]
 
 
-@dataclass(eq=False)
 class SecretCommandFailed(UsageError):
     """The command at `where` that gives the secret `name` ended with `status`, or said nothing usable (`reason`)."""
 
@@ -134,7 +146,6 @@ class SecretCommandFailed(UsageError):
     reason: str
 
 
-@dataclass(eq=False)
 class SecretCommandTimeout(UsageError):
     """The command at `where` that gives the secret `name` ran longer than `seconds` and was killed."""
 
@@ -143,7 +154,6 @@ class SecretCommandTimeout(UsageError):
     seconds: float
 
 
-@dataclass(eq=False)
 class ReleaseUnknown(UsageError):
     """No release kept here, or on the nodes, has this id or the id is not unique."""
 
@@ -151,7 +161,6 @@ class ReleaseUnknown(UsageError):
     matches: list[str]
 
 
-@dataclass(eq=False)
 class RefUnknown(UsageError):
     """`--ref` is not something git knows here."""
 
@@ -159,14 +168,12 @@ class RefUnknown(UsageError):
     reason: str
 
 
-@dataclass(eq=False)
 class SourceDirty(UsageError):
     """`source = "clean"` and the work tree has uncommitted changes."""
 
     paths: list[str]
 
 
-@dataclass(eq=False)
 class DeploymentUnknown(UsageError):
     """`rollback --to` names a deployment that is not kept."""
 
@@ -174,7 +181,6 @@ class DeploymentUnknown(UsageError):
     known: list[int]
 
 
-@dataclass(eq=False)
 class NothingToRollBackTo(UsageError):
     """There is no earlier known good deployment that differs from what runs."""
 
@@ -184,14 +190,12 @@ class NothingToRollBackTo(UsageError):
 # ── held ───────────────────────────────────────────────────────────────────────────────────────────────────────
 
 
-@dataclass(eq=False)
 class Held(MikoshiError):
     """Another deployer is at work; nothing was changed."""
 
     exit_code: ClassVar[int] = 3
 
 
-@dataclass(eq=False)
 class LeaseHeld(Held):
     """The lease has a living holder. `expires_in` is in seconds of the node's boot clock."""
 
@@ -200,7 +204,6 @@ class LeaseHeld(Held):
     expires_in: float
 
 
-@dataclass(eq=False)
 class Fenced(Held):
     """This deployer's lease was taken over (its token is `token`, the current one `current`): it must stop."""
 
@@ -211,14 +214,12 @@ class Fenced(Held):
 # ── infrastructure ─────────────────────────────────────────────────────────────────────────────────────────────
 
 
-@dataclass(eq=False)
 class InfrastructureError(MikoshiError):
     """A machine or the way to it is at fault, not the application."""
 
     exit_code: ClassVar[int] = 4
 
 
-@dataclass(eq=False)
 class HostUnreachable(InfrastructureError):
     """No connection: refused, no route, or an unknown name. `reason` is the system's own text."""
 
@@ -226,7 +227,6 @@ class HostUnreachable(InfrastructureError):
     reason: str
 
 
-@dataclass(eq=False)
 class HostTimeout(InfrastructureError):
     """The host did not answer within `seconds`; `phase` is "connect", "log in" or the request that hung."""
 
@@ -234,7 +234,6 @@ class HostTimeout(InfrastructureError):
     seconds: float
 
 
-@dataclass(eq=False)
 class AuthenticationFailed(InfrastructureError):
     """The host refused every key offered for `user`."""
 
@@ -242,7 +241,6 @@ class AuthenticationFailed(InfrastructureError):
     address: str
 
 
-@dataclass(eq=False)
 class HostKeyUnknown(InfrastructureError):
     """The host's key is in no known_hosts file and not pinned. `fingerprint` is what it showed, if it got that far."""
 
@@ -251,7 +249,6 @@ class HostKeyUnknown(InfrastructureError):
     fingerprint: str
 
 
-@dataclass(eq=False)
 class HostKeyChanged(InfrastructureError):
     """The host shows another key than the one known or pinned: a rebuilt host, or somebody in between."""
 
@@ -260,7 +257,6 @@ class HostKeyChanged(InfrastructureError):
     fingerprint: str
 
 
-@dataclass(eq=False)
 class ConnectionLost(InfrastructureError):
     """The session ended in the middle of `during`; `detail` holds the remote side's last words, if any."""
 
@@ -268,14 +264,12 @@ class ConnectionLost(InfrastructureError):
     detail: str
 
 
-@dataclass(eq=False)
 class TransportMissing(InfrastructureError):
     """A program or library that this transport needs is not on the deployer's machine."""
 
     needs: str
 
 
-@dataclass(eq=False)
 class SshConfigUnusable(InfrastructureError):
     """The SSH client's configuration asks for what the built-in client cannot do, or cannot be read.
 
@@ -288,21 +282,18 @@ class SshConfigUnusable(InfrastructureError):
     reason: str
 
 
-@dataclass(eq=False)
 class PythonMissing(InfrastructureError):
     """The host has no Python 3.9 or newer; `found` is what it has, "" for none."""
 
     found: str
 
 
-@dataclass(eq=False)
 class ProtocolMismatch(InfrastructureError):
     """The other side said something that this version of the protocol does not know."""
 
     detail: str
 
 
-@dataclass(eq=False)
 class DiskFull(InfrastructureError):
     """The deployment needs more bytes than the file system of `path` has free. Nothing was written."""
 
@@ -311,7 +302,6 @@ class DiskFull(InfrastructureError):
     free: int
 
 
-@dataclass(eq=False)
 class InodesExhausted(InfrastructureError):
     """The deployment needs more inodes than the file system of `path` has free. Nothing was written."""
 
@@ -320,7 +310,6 @@ class InodesExhausted(InfrastructureError):
     free: int
 
 
-@dataclass(eq=False)
 class PathUnusable(InfrastructureError):
     """The deployment directory cannot be made or written; `reason` is the system's own text."""
 
@@ -331,14 +320,12 @@ class PathUnusable(InfrastructureError):
 # ── packing ────────────────────────────────────────────────────────────────────────────────────────────────────
 
 
-@dataclass(eq=False)
 class PackingError(MikoshiError):
     """The source cannot become a release. No node was touched."""
 
     exit_code: ClassVar[int] = 5
 
 
-@dataclass(eq=False)
 class BuildStepFailed(PackingError):
     """A `[[release.build]]` step failed; `lines` are its last lines of output."""
 
@@ -347,7 +334,6 @@ class BuildStepFailed(PackingError):
     lines: list[str]
 
 
-@dataclass(eq=False)
 class BuildInputMissing(PackingError):
     """One of a build step's `inputs` names nothing that is packed; misspelt, it would never let the step run again."""
 
@@ -355,7 +341,6 @@ class BuildInputMissing(PackingError):
     input: str
 
 
-@dataclass(eq=False)
 class RemoteCommandFailed(PackingError):
     """A build host could not do what a build needs there (`sh`, `tar`, `mktemp`); `lines` are its error output."""
 
@@ -364,7 +349,6 @@ class RemoteCommandFailed(PackingError):
     lines: list[str]
 
 
-@dataclass(eq=False)
 class BuildOutputMissing(PackingError):
     """A build step ended well without making one of its `outputs`."""
 
@@ -372,7 +356,6 @@ class BuildOutputMissing(PackingError):
     output: str
 
 
-@dataclass(eq=False)
 class LinkLeavesTree(PackingError):
     """A symbolic link points outside the release."""
 
@@ -380,14 +363,12 @@ class LinkLeavesTree(PackingError):
     target: str
 
 
-@dataclass(eq=False)
 class NameNotUtf8(PackingError):
     """A file name is not UTF-8; `path` shows it escaped."""
 
     path: str
 
 
-@dataclass(eq=False)
 class NotPackable(PackingError):
     """A socket, device or pipe, or a file that cannot be read; `reason` says which."""
 
@@ -395,21 +376,18 @@ class NotPackable(PackingError):
     reason: str
 
 
-@dataclass(eq=False)
 class FileChanged(PackingError):
     """A file kept changing while it was being packed."""
 
     path: str
 
 
-@dataclass(eq=False)
 class NothingToPack(PackingError):
     """Every file of the source is excluded, or there is none."""
 
     directory: str
 
 
-@dataclass(eq=False)
 class ContentMissing(PackingError):
     """The release's content is neither kept here nor on any node, so it cannot be sent."""
 
@@ -417,7 +395,6 @@ class ContentMissing(PackingError):
     paths: list[str]
 
 
-@dataclass(eq=False)
 class ForeignPlatform(PackingError):
     """Packed files are built for another platform than the node's."""
 
@@ -429,14 +406,12 @@ class ForeignPlatform(PackingError):
 # ── on a node ──────────────────────────────────────────────────────────────────────────────────────────────────
 
 
-@dataclass(eq=False)
 class NodeFailure(MikoshiError):
     """A step on a node failed, for a reason that is not the machine's reachability."""
 
     exit_code: ClassVar[int] = 5
 
 
-@dataclass(eq=False)
 class ContentCorrupt(NodeFailure):
     """What arrived does not have the digest it was announced under."""
 
@@ -445,7 +420,6 @@ class ContentCorrupt(NodeFailure):
     got: str
 
 
-@dataclass(eq=False)
 class TreeEdited(NodeFailure):
     """The deployment's tree on the node is not what was deployed; `paths` are the first that differ."""
 
@@ -453,28 +427,24 @@ class TreeEdited(NodeFailure):
     paths: list[str]
 
 
-@dataclass(eq=False)
 class NotStaged(NodeFailure):
     """The node was asked for a deployment that it does not hold completely."""
 
     seq: int
 
 
-@dataclass(eq=False)
 class SharedMissing(NodeFailure):
     """A shared file (not a directory) is not on the node and has to be put there once, by hand."""
 
     path: str
 
 
-@dataclass(eq=False)
 class SharedConflict(NodeFailure):
     """The release itself packs something at or below a shared path."""
 
     path: str
 
 
-@dataclass(eq=False)
 class RunAsImpossible(NodeFailure):
     """`run_as` names another user than the one logged in, and there is neither root nor sudo (or no such user)."""
 
@@ -483,7 +453,6 @@ class RunAsImpossible(NodeFailure):
     reason: str
 
 
-@dataclass(eq=False)
 class HookFailed(NodeFailure):
     """A hook or the restart command ended with `status` (negative: killed by that signal)."""
 
@@ -493,7 +462,6 @@ class HookFailed(NodeFailure):
     lines: list[str]
 
 
-@dataclass(eq=False)
 class HookTimeout(NodeFailure):
     """A hook or the restart command ran longer than `seconds` and was killed with its process group."""
 
@@ -503,7 +471,6 @@ class HookTimeout(NodeFailure):
     lines: list[str]
 
 
-@dataclass(eq=False)
 class HealthFailed(NodeFailure):
     """The application did not become healthy in time. `answer` is the last thing seen at `url`; `lines` its log."""
 
@@ -517,7 +484,6 @@ class HealthFailed(NodeFailure):
 # ── the whole deploy ───────────────────────────────────────────────────────────────────────────────────────────
 
 
-@dataclass(eq=False)
 class DeployFailed(MikoshiError):
     """How a deploy that failed ended. `causes` keep their own types; `changed` are nodes that need a person.
 
@@ -533,7 +499,6 @@ class DeployFailed(MikoshiError):
     not_undone: list[str]
 
 
-@dataclass(eq=False)
 class Interrupted(MikoshiError):
     """The user stopped the command; running it again resumes. `done` says how far it came."""
 
