@@ -90,9 +90,19 @@ def check_sizes(root: Path) -> Iterator[Finding]:
                 yield Finding(relative(root, path), node.lineno, message)
 
 
+def at_run_time(tree: ast.AST) -> Iterator[ast.AST]:
+    """Every node of a module but those that only type checkers read: the bodies of `if TYPE_CHECKING:`."""
+    for node in ast.iter_child_nodes(tree):
+        if isinstance(node, ast.If) and isinstance(node.test, ast.Name) and node.test.id == "TYPE_CHECKING":
+            yield from (below for other in node.orelse for below in ast.walk(other))
+            continue
+        yield node
+        yield from at_run_time(node)
+
+
 def imported(tree: ast.AST) -> Iterator[tuple[int, str]]:
-    """Each import in a module as (line, dotted name)."""
-    for node in ast.walk(tree):
+    """Each import that a module does when it runs, as (line, dotted name)."""
+    for node in at_run_time(tree):
         if isinstance(node, ast.Import):
             yield from ((node.lineno, alias.name) for alias in node.names)
         elif isinstance(node, ast.ImportFrom) and node.module:

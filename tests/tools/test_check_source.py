@@ -53,6 +53,7 @@ def test_unfinished_work_is_found_in_every_kind_of_file(tmp_path: Path, word: st
         ("core", "from mikoshi.core_extra import x"),
         ("node", "import rich"),
         ("node", "def f():\n    from mikoshi.config import model"),
+        ("core", "if TYPE_CHECKING:\n    pass\nelse:\n    import rich"),
     ],
 )
 def test_core_and_node_may_not_import_beyond_the_standard_library_and_core(
@@ -60,6 +61,11 @@ def test_core_and_node_may_not_import_beyond_the_standard_library_and_core(
 ) -> None:
     module(tmp_path, f"{room}/a.py", line + "\n")
     assert len(list(check_imports(tmp_path))) == 1
+
+
+def test_what_only_type_checkers_read_is_accepted(tmp_path: Path) -> None:
+    module(tmp_path, "core/a.py", "if TYPE_CHECKING:\n    from typing_extensions import dataclass_transform\n")
+    assert list(check_imports(tmp_path)) == []
 
 
 def test_what_core_and_node_may_import_is_accepted(tmp_path: Path) -> None:
