@@ -1,0 +1,1 @@
+"""Measurements beside other tools: one run, the same machine, the same hosts, ratios."""
