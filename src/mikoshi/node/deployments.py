@@ -144,6 +144,10 @@ class Deployments:
             (one.seq for one in reversed(self.stored()) if one.staged and one.deployment.release == release), None
         )
 
+    def remember(self, seq: int, manifest: Manifest) -> None:
+        """What stands on the disk for this deployment since just now; reading it again would cost."""
+        self._manifests[seq] = manifest
+
     def forget(self, seq: int) -> None:
         """Read this deployment anew next time."""
         self._manifests.pop(seq, None)

@@ -39,8 +39,7 @@ def decode(work: Workspace, request: Stage, blobs: list[bytes]) -> Order:
     try:
         deployment = deployment_from_json(request.deployment)
         settings = settings_from_json(request.settings)
-        encoded = _manifest_bytes(work, request.base, blobs[0])
-        manifest = releases.decode(encoded)
+        manifest, encoded = _manifest(work, request.base, blobs[0])
         index = transfer.decode(blobs[1])
         transfer.check(manifest, index)
         values = json.loads(blobs[2])
@@ -54,13 +53,16 @@ def decode(work: Workspace, request: Stage, blobs: list[bytes]) -> Order:
     return Order(deployment, settings, manifest, index, encoded, blobs[1], values)
 
 
-def _manifest_bytes(work: Workspace, base: str, blob: bytes) -> bytes:
+def _manifest(work: Workspace, base: str, blob: bytes) -> tuple[Manifest, bytes]:
+    """The manifest and its canonical bytes, whole or as a difference to the release `base`."""
     if not base:
-        return blob
+        return releases.decode(blob), blob
     seq = work.deployments.with_release(base)
     if seq is None:
         raise ContentMissing(base, [])
     delta: dict[str, Any] = json.loads(blob)
-    changed = [Entry(**entry) for entry in delta["changed"]]
-    old: Manifest = work.deployments.manifest(seq)
-    return releases.encode(releases.patched(old, str(delta["platform"]), delta["dropped"], changed))
+    platform = str(delta["platform"])
+    # There and back, so that nothing but what a manifest can hold comes in: types as well as values.
+    changed = releases.decode(releases.encode(releases.manifest(platform, [Entry(**one) for one in delta["changed"]])))
+    result = releases.patched(work.deployments.manifest(seq), platform, delta["dropped"], changed.entries)
+    return result, releases.encode(result)

@@ -7,7 +7,8 @@ noted in `damaged`, to be replaced once good content is there.
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+import re
+from collections.abc import Container, Iterator
 from dataclasses import dataclass
 
 from mikoshi.core.errors import NotStaged
@@ -16,6 +17,8 @@ from mikoshi.node.deployments import Deployments
 from mikoshi.node.fingerprints import Fingerprints
 from mikoshi.node.layout import by_content, sealed_mode
 from mikoshi.node.verify import matches
+
+_DIGEST = re.compile(rb"(?<![0-9a-f])[0-9a-f]{64}(?![0-9a-f])")
 
 
 @dataclass(frozen=True)
@@ -37,8 +40,9 @@ class Sources:
 
     def __init__(self, deployments: Deployments, own: int, fingerprints: Fingerprints) -> None:
         self._deployments, self._fingerprints = deployments, fingerprints
-        self._unread = list(deployments.sources(own))
-        self._read: list[tuple[int, dict[str, list[Entry]]]] = []
+        self._kept = deployments.sources(own)
+        self._mentioned: dict[int, Container[str]] = {}
+        self._read: dict[int, dict[str, list[Entry]]] = {}
         self._chunks: dict[str, tuple[str, int]] | None = None
         self.damaged: set[str] = set()
 
@@ -52,21 +56,36 @@ class Sources:
         return other
 
     def _candidates(self, digest: str) -> Iterator[Source]:
-        for seq, contents in self._listings():
+        for seq, contents in self._listings(digest):
             for entry in contents.get(digest, ()):
                 found = self._good(seq, entry)
                 if found is not None:
                     yield found
 
-    def _listings(self) -> Iterator[tuple[int, dict[str, list[Entry]]]]:
-        yield from list(self._read)
-        while self._unread:
-            seq = self._unread.pop(0)
+    def _listings(self, digest: str = "") -> Iterator[tuple[int, dict[str, list[Entry]]]]:
+        """Files by content of each deployment; with a digest, only of those whose manifest mentions it."""
+        for seq in self._kept:
+            if seq not in self._read:
+                if digest not in self._mentioned_in(seq):
+                    continue
+                self._read[seq] = self._contents(seq)
+            yield seq, self._read[seq]
+
+    def _contents(self, seq: int) -> dict[str, list[Entry]]:
+        try:
+            return by_content(self._deployments.manifest(seq).files())
+        except NotStaged:
+            return {}
+
+    def _mentioned_in(self, seq: int) -> Container[str]:
+        """What looks like a digest in a manifest: a list of its entries costs ten times as much to make."""
+        if seq not in self._mentioned:
             try:
-                self._read.append((seq, by_content(self._deployments.manifest(seq).files())))
+                data = self._deployments.manifest_bytes(seq)
             except NotStaged:
-                continue
-            yield self._read[-1]
+                data = b""
+            self._mentioned[seq] = {"", *map(bytes.decode, _DIGEST.findall(data))} if data else ()
+        return self._mentioned[seq]
 
     def _good(self, seq: int, entry: Entry) -> Source | None:
         path = os.path.join(self._deployments.paths(seq).tree, entry.path)

@@ -257,6 +257,7 @@ class Staging:
         work.check()
         work.files.rename(self._paths.intent, self._paths.record)
         work.files.sync_path(self._paths.root)
+        work.deployments.remember(self._seq, self._order.manifest)
         self._repair()
         work.journal.add(StepEnded(self._seq, Step.STAGE, machine.boot_id()))
         self.complete = True

@@ -1,5 +1,7 @@
 """Puts files, links and directories into a tree that is being staged, always whole: prepared beside, then renamed.
 
+A hard link is whole from the start and is made in place where nothing stands.
+
 A path of the tree is written only after every directory above it was seen to be a real one, so that a link somebody
 planted never leads a write out of the tree.
 """
@@ -119,7 +121,7 @@ class TreeWriter:
 
     def _link(self, path: str, source: Source) -> bool:
         try:
-            self._place_link(source.path, path)
+            status = self._place_link(source.path, path)
         except PermissionError:
             return False
         except OSError as error:
@@ -128,18 +130,26 @@ class TreeWriter:
             if error.errno == errno.EMLINK:
                 return False
             raise
-        self._fingerprints.linked(source.status, os.lstat(path))
+        self._fingerprints.linked(source.status, status)
         return True
 
-    def _place_link(self, good: str, path: str) -> None:
+    def _place_link(self, good: str, path: str) -> os.stat_result:
         before = os.lstat(good)
+        try:
+            self._files.link(good, path)
+        except FileExistsError:
+            self._replace_by_link(good, path)
+        after = os.lstat(path)
+        self._fingerprints.linked(before, after)
+        self._changed(path)
+        return after
+
+    def _replace_by_link(self, good: str, path: str) -> None:
         temporary = self._files.temporary(path)
         self._files.discard(temporary)
         self._files.link(good, temporary)
         self._files.rename(temporary, path)
-        self._files.discard(temporary)
-        self._fingerprints.linked(before, os.lstat(path))
-        self._changed(path)
+        self._files.discard(temporary)  # a rename onto the same inode does nothing
 
     def _copy(self, path: str, source: Source, mode: int) -> None:
         temporary = self._files.temporary(path)
