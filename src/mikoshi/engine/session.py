@@ -197,7 +197,9 @@ class NodeSession:
         if self._lost is None:
             self._lost = error
         for waiting in self._waiting.values():
-            if waiting.content is not None and not waiting.content.full():
+            if waiting.content is not None:
+                if waiting.content.full():
+                    waiting.content.get_nowait()  # nobody needs content whose answer never comes
                 waiting.content.put_nowait(None)
             if not waiting.future.done():
                 waiting.future.set_exception(self._lost)
