@@ -1,22 +1,25 @@
-"""What this process itself has hashed, remembered by inode, so that a flip need not read every file again.
+"""What the engine has hashed, remembered by inode, so that a file at rest need not be read at every deploy.
 
 An entry counts only while size, times and inode are unchanged and the inode had been at rest for a while when it was
-hashed: an edit within the clock's granularity could not be seen otherwise. Nothing outlives the process.
+hashed: an edit within the clock's granularity could not be seen otherwise. Whoever writes to a file changes its ctime,
+which nobody can set; so an edit is noticed as by hashing again. What is kept beyond a session counts until the next
+boot only: after a loss of power every file is read again.
 """
 
 from __future__ import annotations
 
 import hashlib
+import json
 import os
 import time
-from dataclasses import dataclass
+from typing import NamedTuple
 
 REST_NS = 20_000_000
 _BLOCK = 1 << 20
+_VERSION = 1
 
 
-@dataclass(frozen=True)
-class _Seen:
+class _Seen(NamedTuple):
     size: int
     mtime_ns: int
     ctime_ns: int
@@ -25,18 +28,36 @@ class _Seen:
 
 
 class Fingerprints:
-    """Digests of files by inode."""
+    """Digests of files by inode. `kept` is what an earlier session saved, b"" for nothing; `boot` is this boot's id."""
 
-    def __init__(self) -> None:
+    def __init__(self, kept: bytes = b"", boot: str = "") -> None:
         self._seen: dict[tuple[int, int], _Seen] = {}
+        self._used: set[tuple[int, int]] = set()
+        self._boot = boot
+        if kept and boot:
+            self._seen = _loaded(kept, boot)
+
+    def saved(self) -> bytes:
+        """What the next session may start with: the entries that this one used; b"" without a boot to bind them to."""
+        if not self._boot:
+            return b""
+        rows = [
+            [*inode, seen.size, seen.mtime_ns, seen.ctime_ns, seen.digest]
+            for inode, seen in self._seen.items()
+            if seen.rested and inode in self._used
+        ]
+        return json.dumps({"version": _VERSION, "boot": self._boot, "files": rows}, separators=(",", ":")).encode()
 
     def known(self, status: os.stat_result) -> str | None:
         """The digest of the file with this status, or None if it has to be read."""
-        seen = self._seen.get((status.st_dev, status.st_ino))
+        inode = (status.st_dev, status.st_ino)
+        seen = self._seen.get(inode)
         if seen is None or not seen.rested or seen.ctime_ns != status.st_ctime_ns:
             return None
-        same = (seen.size, seen.mtime_ns) == (status.st_size, status.st_mtime_ns)
-        return seen.digest if same else None
+        if (seen.size, seen.mtime_ns) != (status.st_size, status.st_mtime_ns):
+            return None
+        self._used.add(inode)
+        return seen.digest
 
     def read(self, path: str, status: os.stat_result | None = None) -> str:
         """The digest of the regular file at `path`, read only if it has to be. Raises OSError (ELOOP for a link)."""
@@ -60,7 +81,9 @@ class Fingerprints:
 
     def _note(self, status: os.stat_result, digest: str, rested: bool) -> None:
         seen = _Seen(status.st_size, status.st_mtime_ns, status.st_ctime_ns, digest, rested)
-        self._seen[status.st_dev, status.st_ino] = seen
+        inode = (status.st_dev, status.st_ino)
+        self._seen[inode] = seen
+        self._used.add(inode)
 
     def linked(self, before: os.stat_result, after: os.stat_result) -> None:
         """The file with status `before` got one more name and now has status `after`: a link changes ctime alone.
@@ -71,6 +94,20 @@ class Fingerprints:
         same = (before.st_dev, before.st_ino, before.st_size, before.st_mtime_ns)
         if digest is not None and same == (after.st_dev, after.st_ino, after.st_size, after.st_mtime_ns):
             self._note(after, digest, rested=True)
+
+
+def _loaded(kept: bytes, boot: str) -> dict[tuple[int, int], _Seen]:
+    """The saved entries; none of another boot or version, and none from bytes that are not whole."""
+    try:
+        data = json.loads(kept)
+        if (data["version"], data["boot"]) != (_VERSION, boot):
+            return {}
+        return {
+            (device, inode): _Seen(size, mtime_ns, ctime_ns, digest, True)
+            for device, inode, size, mtime_ns, ctime_ns, digest in data["files"]
+        }
+    except (ValueError, KeyError, TypeError):
+        return {}
 
 
 def digest_of(fd: int) -> str:

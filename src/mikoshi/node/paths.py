@@ -101,6 +101,11 @@ class EnvironmentPaths:
         return self.below("history")
 
     @property
+    def fingerprints(self) -> str:
+        """What was hashed already, by inode; may be removed at any time."""
+        return self.below("fingerprints")
+
+    @property
     def lease(self) -> str:
         """The lease."""
         return self.below("lease")

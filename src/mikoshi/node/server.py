@@ -8,15 +8,16 @@ from typing import Any, Callable
 from mikoshi.core import errors, messages
 from mikoshi.core.errors import MikoshiError, ProtocolMismatch
 from mikoshi.core.frames import BLOB, CHUNKS, Frame, MalformedFrame, blob_of, message_of, unpack_chunks
-from mikoshi.node import content, fleet, observe, order, settle, space
+from mikoshi.node import content, fleet, machine, observe, order, settle, space
 from mikoshi.node.activate import ActivationFailed, activate
 from mikoshi.node.deployments import Deployments
 from mikoshi.node.files import Files
+from mikoshi.node.fingerprints import Fingerprints
 from mikoshi.node.flip import check_health
 from mikoshi.node.identity import identify
 from mikoshi.node.journal import Journal
 from mikoshi.node.lease import Leases
-from mikoshi.node.paths import environment_paths
+from mikoshi.node.paths import EnvironmentPaths, environment_paths
 from mikoshi.node.revert import revert
 from mikoshi.node.stage import Staging
 from mikoshi.node.stdio import Wire
@@ -178,6 +179,7 @@ class Server:
         token = work.leases.acquire(request.holder, request.message, request.ttl)
         work.journal = Journal(work.paths.journal, self._files)
         work.deployments = Deployments(work.paths)
+        work.fingerprints = _kept_fingerprints(work.paths)
         return {"token": token, "view": observe.node_view(work).to_json()}, []
 
     def _release(self, _request: messages.Release, _blobs: list[bytes]) -> Reply:
@@ -215,7 +217,9 @@ class Server:
         staging, self._staging = self._staging, None
         if staging is None or staging.seq != request.seq:
             raise ProtocolMismatch(f"the staging of {request.seq} was not begun in this session")
-        return staging.end(), []
+        reply = staging.end()
+        self._ready().keep_fingerprints()
+        return reply, []
 
     def _activate(self, request: messages.Activate, _blobs: list[bytes]) -> Reply:
         begun = time.monotonic()
@@ -233,7 +237,10 @@ class Server:
         return {}, []
 
     def _settle(self, request: messages.Settle, _blobs: list[bytes]) -> Reply:
-        return {"pruned": settle.settle(self._ready(), request)}, []
+        work = self._ready()
+        pruned = settle.settle(work, request)
+        work.keep_fingerprints()
+        return {"pruned": pruned}, []
 
     def _history(self, request: messages.History, _blobs: list[bytes]) -> Reply:
         return {"entries": settle.read_history(self._ready(), request.limit)}, []
@@ -247,3 +254,11 @@ class Server:
         for frame in content.chunks(self._ready(), request.release, blobs[0] if blobs else b""):
             self._wire.send_frames([frame])
         return {}, []
+
+
+def _kept_fingerprints(paths: EnvironmentPaths) -> Fingerprints:
+    try:
+        with open(paths.fingerprints, "rb") as file:
+            return Fingerprints(file.read(), machine.boot_id())
+    except OSError:
+        return Fingerprints(boot=machine.boot_id())

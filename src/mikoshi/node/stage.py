@@ -77,6 +77,7 @@ class Staging:
         recorded = self._recorded()
         if recorded and not found:
             self.complete = True
+            self._remove_partial()
             self._repair()
             return {"missing_bytes": 0, "staged": True}, b""
         environment = environment_of(
@@ -252,8 +253,7 @@ class Staging:
         found = differences(self._layout, self._paths.tree, work.fingerprints)
         if found:
             raise edited(found, self._seq)
-        if os.path.isdir(self._paths.partial):
-            work.files.remove_tree(self._paths.partial)
+        self._remove_partial()
         work.check()
         work.files.rename(self._paths.intent, self._paths.record)
         work.files.sync_path(self._paths.root)
@@ -261,6 +261,11 @@ class Staging:
         self._repair()
         work.journal.add(StepEnded(self._seq, Step.STAGE, machine.boot_id()))
         self.complete = True
+
+    def _remove_partial(self) -> None:
+        """What was collected on the way; a loss of power may bring it back after the record stands."""
+        if os.path.isdir(self._paths.partial):
+            self._work.files.remove_tree(self._paths.partial)
 
     def _seal(self) -> None:
         """Make the tree read-only and durable."""

@@ -40,6 +40,13 @@ class Workspace:
     ended: Callable[[], bool]
     fingerprints: Fingerprints = field(default_factory=Fingerprints)
 
+    def keep_fingerprints(self) -> None:
+        """Save what was hashed for the next session. Only a convenience: a full disk is no failure of a deploy."""
+        try:
+            self.files.replace(self.paths.fingerprints, self.fingerprints.saved(), mode=0o600)
+        except OSError:
+            self.files.discard(self.paths.fingerprints)
+
     def check(self) -> None:
         """Raise unless another change may be made: Fenced without the lease, SessionEnded without a deployer."""
         if self.ended():
