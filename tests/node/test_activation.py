@@ -220,6 +220,22 @@ def test_a_failed_way_back_says_so(engine: Engine, tmp_path: Path) -> None:
     assert engine.call(messages.Revert(1))["changed"] is False
 
 
+@pytest.mark.parametrize("request_again", [messages.Revert(1), messages.Activate(1, 0)], ids=["revert", "activate"])
+def test_a_failed_way_back_is_shown_until_it_is_mended(
+    engine: Engine, site: Path, tmp_path: Path, request_again: messages.Request
+) -> None:
+    mended, log = tmp_path / "mended", tmp_path / "log"
+    settings = Settings(restart=command(f"echo $MIKOSHI_SEQ >> {log}; test -e {mended} || test ! -e {log}.second"))
+    engine.deploy(1, ONE, settings=settings)
+    engine.stage_fully(2, TWO, Settings(restart=command(f"touch {log}.second; false")))
+    assert refused(engine, 2, 1).envelope["restored"] is False
+    assert engine.hello(site.parents[1]).interrupted == "revert"
+    mended.touch()
+    assert engine.call(request_again)["changed"] is True
+    assert log.read_text().split() == ["1", "1", "1"]
+    assert engine.hello(site.parents[1]).interrupted == ""
+
+
 def test_a_command_that_takes_too_long_is_killed_with_its_children(engine: Engine, tmp_path: Path) -> None:
     pid = tmp_path / "pid"
     run = f"trap '' TERM; sh -c 'trap \"\" TERM; echo $$ > {pid}; while :; do sleep 0.1; done' & echo begun; wait"

@@ -37,7 +37,8 @@ def activate(work: Workspace, seq: int, previous: int) -> bool:
     verify(work, seq)
     orphans.end(work)
     state = work.journal.state
-    if work.deployments.current() == seq and state.verdicts.get(seq) == DONE and not state.under_way(seq, ACTIVATE):
+    settled = not state.under_way(seq, ACTIVATE) and not state.stranded
+    if work.deployments.current() == seq and state.verdicts.get(seq) == DONE and settled:
         return False
     boot = machine.boot_id()
     finished = state.finished(seq, ACTIVATE, boot)

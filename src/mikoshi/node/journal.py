@@ -8,9 +8,11 @@ from __future__ import annotations
 import json
 from dataclasses import dataclass, field
 
+from mikoshi.core.deployment import FAILED
 from mikoshi.node.files import Files
 from mikoshi.node.steps import (
     ACTIVATE,
+    REVERT,
     AttemptBegun,
     AttemptEnded,
     Record,
@@ -72,10 +74,20 @@ class State:
 
     @property
     def interrupted(self) -> str:
-        """The step that was begun and never ended; between steps the goal of the attempt; else ""."""
+        """The step that was begun and never ended; between steps the goal of the attempt; else "".
+
+        A way back that failed counts as interrupted: `current` may be right, but nobody saw what it leads to run.
+        """
         if self.open_step is not None:
             return self.open_step.step.value
-        return "" if self.ended or self.attempt is None else self.attempt.goal
+        if self.attempt is None:
+            return ""
+        return self.attempt.goal if self.stranded or not self.ended else ""
+
+    @property
+    def stranded(self) -> bool:
+        """Whether the last thing tried was a way back, and it failed."""
+        return self.ended and self.attempt is not None and self.attempt.goal == REVERT and self.outcome == FAILED
 
     def finished(self, seq: int, goal: str, boot_id: str) -> set[Step]:
         """The steps that need not be done again on the way to `seq`.

@@ -66,11 +66,18 @@ def _abandoned(work: Workspace, seq: int) -> list[Record]:
     return ended
 
 
+def _left(work: Workspace, seq: int) -> list[Record]:
+    """What is left for `seq` did not stay. A deployer that dies before it can say so must not find it good."""
+    left = work.deployments.current()
+    known = left in (0, seq) or work.journal.state.verdicts.get(left) == FAILED
+    return [] if known else [Verdict(left, FAILED)]
+
+
 def _go(work: Workspace, seq: int) -> None:
     boot = machine.boot_id()
     finished = work.journal.state.finished(seq, REVERT, boot)
     if not work.journal.state.under_way(seq, REVERT):
-        work.journal.add(*_abandoned(work, seq), AttemptBegun(seq, REVERT, 0, boot))
+        work.journal.add(*_abandoned(work, seq), *_left(work, seq), AttemptBegun(seq, REVERT, 0, boot))
     try:
         if seq == 0:
             with work.step(Step.SWITCH, 0):
