@@ -130,7 +130,8 @@ POLICIES = st.builds(
     max_failures=st.integers(0, 3),
     max_unreachable=st.integers(0, 3),
 )
-PLACES = st.lists(st.sampled_from(["waiting", "staged", "flipped", "lost", "adrift", "failed"]), min_size=5, max_size=5)
+FOUND = ("waiting", "staged", "flipped", "lost", "adrift", "failed", "waiting halfway", "staged halfway")
+PLACES = st.lists(st.sampled_from(FOUND), min_size=5, max_size=5)
 
 
 class World:
@@ -138,16 +139,18 @@ class World:
 
     def __init__(self, policy: r.Policy, places: list[str]) -> None:
         self.policy, self.now = policy, 0.0
-        found = {place: [node for node, own in zip(NODES, places, strict=True) if own == place] for place in places}
+        halfway = [node for node, own in zip(NODES, places, strict=True) if own.endswith("halfway")]
+        plain = [own.removesuffix(" halfway") for own in places]
+        found = {place: [node for node, own in zip(NODES, plain, strict=True) if own == place] for place in plain}
         self.staged = set(found.get("staged", [])) | set(found.get("flipped", []))
-        self.on_target = set(found.get("flipped", [])) | set(found.get("adrift", []))
+        self.on_target = set(found.get("flipped", [])) | set(found.get("adrift", [])) | set(halfway)
         self.unreachable = set(found.get("lost", [])) | set(found.get("adrift", []))
         self.flips_begun: set[str] = set()
         self.open: list[r.Action] = []
         self.reverting = False
         self.end: list[str] = []
         groups = {name: found.get(name, []) for name in ("staged", "flipped", "failed", "lost", "adrift")}
-        self.state, actions = r.begin(policy, NODES, 0.0, **groups)
+        self.state, actions = r.begin(policy, NODES, 0.0, **groups, touched=halfway)
         self.take(actions)
 
     def take(self, actions: r.Actions) -> None:

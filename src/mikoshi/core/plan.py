@@ -75,7 +75,8 @@ class Plan:
     """The actions in order, and what they are about.
 
     `seq` is the deployment that the nodes shall run, `stable` the one to go back to, `back` node → where exactly.
-    `nodes` take part; `staged`, `flipped` and `failed` among them were so far already when the plan was made.
+    `nodes` take part; `staged`, `flipped` and `failed` among them were so far already when the plan was made,
+    and `touched` were stopped in the middle of their flip.
     `stop` "reverted": after the unfinished attempt is back, do not go on (it was this very deployment that failed).
     """
 
@@ -89,6 +90,7 @@ class Plan:
     staged: tuple[str, ...] = ()
     flipped: tuple[str, ...] = ()
     failed: tuple[str, ...] = ()
+    touched: tuple[str, ...] = ()
     stop: bool = False
 
     @property

@@ -180,7 +180,11 @@ Actions = tuple[Action, ...]
 
 @dataclass(frozen=True)
 class State:
-    """Where a rollout is. `order` is the order in which nodes flip; `wave` the nodes now flipping or baking."""
+    """Where a rollout is. `order` is the order in which nodes flip; `wave` the nodes now flipping or baking.
+
+    `touched` are nodes that were stopped in the middle of their flip when the rollout was interrupted: they flip again
+    in their turn, but until then they have to be brought back if the rollout goes back.
+    """
 
     policy: Policy
     order: tuple[str, ...]
@@ -193,10 +197,15 @@ class State:
     outcome: str = ""
     changed: bool = False
     aborted: bool = False
+    touched: frozenset[str] = frozenset()
 
     def at(self, *places: str) -> tuple[str, ...]:
         """The nodes that are at one of `places`, in flipping order."""
         return tuple(node for node in self.order if self.nodes[node] in places)
+
+    def halfway(self, node: str) -> bool:
+        """Whether the node was found in the middle of its flip and has not flipped again since."""
+        return node in self.touched and self.nodes[node] in (WAITING, STAGED)
 
     def moved(self, node: str, place: str) -> State:
         """The state with `node` at `place`."""
@@ -217,10 +226,12 @@ def begin(
     failed: Iterable[str] = (),
     lost: Iterable[str] = (),
     adrift: Iterable[str] = (),
+    touched: Iterable[str] = (),
 ) -> Result:
     """A rollout over `nodes`; the other arguments say what an interrupted attempt had already reached.
 
-    Nodes that had flipped already are checked for health again in the first bake like those that flip now.
+    `touched` is as in State. Nodes that had flipped already are checked for health again in the first bake like those
+    that flip now.
     """
     order = tuple(nodes)
     places = dict.fromkeys(order, WAITING)
@@ -232,8 +243,9 @@ def begin(
         (adrift, ADRIFT),
     ):
         places.update((node, place) for node in group if node in places)
-    state = State(policy, order, places)
-    state = replace(state, changed=bool(state.at(FLIPPED, FAILED, ADRIFT)))
+    state = State(policy, order, places, touched=frozenset(touched))
+    changed = bool(state.at(FLIPPED, FAILED, ADRIFT)) or any(map(state.halfway, order))
+    state = replace(state, changed=changed)
     if _over_budget(state):
         return _turn_back(state)
     staging: Actions = tuple(Stage(node) for node in state.at(WAITING))
@@ -254,7 +266,7 @@ def step(state: State, event: Event, now: float) -> Result:
     moved = _recorded(state, event)
     if moved.phase == REVERTING:
         return _next_revert(moved)
-    unhealthy = state.nodes[event.node] == FLIPPED and moved.nodes[event.node] == BACKING
+    unhealthy = state.nodes[event.node] != BACKING and moved.nodes[event.node] == BACKING
     alone: Actions = (Revert(event.node),) if unhealthy else ()
     after, actions = _turn_back(moved) if _over_budget(moved) else _go_on(moved, now)
     return after, (*actions, *alone)
@@ -280,9 +292,12 @@ def _recorded(state: State, event: Event) -> State:
 
 
 def _failed(state: State, event: Failed) -> State:
-    """A failed flip leaves the node where it was, or stuck; one that is unhealthy later has to be brought back."""
+    """A failed flip leaves the node where it was, or stuck; one that is unhealthy later has to be brought back.
+
+    So has one that could not be staged again after it was stopped in the middle of its flip.
+    """
     place = state.nodes[event.node]
-    if place == FLIPPED:
+    if place == FLIPPED or state.halfway(event.node):
         return state.moved(event.node, BACKING if state.phase != REVERTING else FLIPPED)
     if place in (WAITING, STAGED, FLIPPING):
         return state.moved(event.node, FAILED if event.restored else STUCK)
@@ -291,10 +306,10 @@ def _failed(state: State, event: Failed) -> State:
 
 def _lost(state: State, node: str) -> State:
     place = state.nodes[node]
+    if place in (FLIPPING, FLIPPED) or state.halfway(node):
+        return state.moved(node, ADRIFT)
     if place in (WAITING, STAGED):
         return state.moved(node, LOST)
-    if place in (FLIPPING, FLIPPED):
-        return state.moved(node, ADRIFT)
     return state.moved(node, STUCK) if place == BACKING else state
 
 
@@ -376,7 +391,7 @@ def _turn_back(state: State) -> Result:
 
 def _next_revert(state: State) -> Result:
     """Bring back every node that flipped, or may have: one that is adrift is tried once more."""
-    backing = state.at(FLIPPED, ADRIFT)
+    backing = [node for node in state.order if state.nodes[node] in (FLIPPED, ADRIFT) or state.halfway(node)]
     for node in backing:
         state = state.moved(node, BACKING)
     actions: Actions = tuple(Revert(node) for node in backing)

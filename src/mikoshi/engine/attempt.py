@@ -36,7 +36,7 @@ from mikoshi.core.events import (
     StageProgress,
     WaveBegan,
 )
-from mikoshi.core.messages import Activate, Alive, Revert, StageEnd, UpdateRecord
+from mikoshi.core.messages import Activate, Alive, NodeView, Revert, StageEnd, UpdateRecord
 from mikoshi.core.plan import Plan
 from mikoshi.core.release import Manifest
 from mikoshi.engine.content import Content, Spools
@@ -49,7 +49,10 @@ _STAGE_TRIES = 2
 
 @dataclass
 class Attempt:
-    """A rollout under way. `secrets` are this deployment's values, `kept_secrets` the names whose values nodes keep."""
+    """A rollout under way. `secrets` are this deployment's values, `kept_secrets` the names whose values nodes keep.
+
+    `way_back` says where a node goes back to that the plan knows nothing of.
+    """
 
     fleet: Fleet
     plan: Plan
@@ -60,6 +63,7 @@ class Attempt:
     kept_secrets: tuple[str, ...]
     base_manifest: Callable[[str], Manifest | None]
     foreign_files: Callable[[str], list[str]]
+    way_back: Callable[[NodeView], int]
     causes: list[MikoshiError] = field(default_factory=list)
     _events: asyncio.Queue[r.Event | Exception] = field(default_factory=asyncio.Queue)
     _tasks: set[asyncio.Task[None]] = field(default_factory=set)
@@ -224,7 +228,7 @@ class Attempt:
 
     async def _revert(self, node: str) -> r.Event:
         try:
-            back = self.plan.back.get(node, 0)
+            back = await self._back(node)
             await self.fleet.ask_again(node, Revert(back))
         except Held:
             raise
@@ -234,6 +238,13 @@ class Attempt:
             return r.RevertFailed(node)
         self.fleet.emit(NodeReverted(node, back))
         return r.Reverted(node)
+
+    async def _back(self, node: str) -> int:
+        """Where the node goes back to; one that was out of reach when the plan was made is read first."""
+        if node not in self.plan.back:
+            await self.fleet.reconnect(node)
+            return self.way_back(self.fleet.views[node])
+        return self.plan.back[node]
 
     async def _bake(self, until: float) -> r.Event:
         seconds = until - self.fleet.clock.monotonic()

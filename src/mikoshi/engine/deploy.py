@@ -38,7 +38,7 @@ from mikoshi.engine.content import Content, Spools
 from mikoshi.engine.fleet import Fleet
 from mikoshi.styles.push import commands
 from mikoshi.styles.push.observe import FleetView, fleet_view
-from mikoshi.styles.push.reconcile import Want, reconcile
+from mikoshi.styles.push.reconcile import Want, reconcile, way_back
 
 
 @dataclass(frozen=True)
@@ -186,6 +186,7 @@ async def _apply(
     attempt = Attempt(
         fleet, made, record, wanted.content, scratch.enter_context(Spools(wanted.content, job.scratch)),
         wanted.secrets.values, wanted.secrets.kept, job.base_manifest, job.foreign_files,
+        lambda view: way_back(observed, view, record),
     )  # fmt: skip
     state = await attempt.run(_begin(fleet, job, observed, made))
     return await _conclude(fleet, job, attempt, state)
@@ -194,9 +195,10 @@ async def _apply(
 def _begin(fleet: Fleet, job: Job, observed: FleetView, made: Plan) -> r.Result:
     """The rollout's begin. Nodes out of reach when an attempt is resumed may have flipped in it before."""
     away = observed.unreachable if not job.only else ()
+    resumed = not made.new and made.stable != made.seq
     return r.begin(
         job.policy, (*made.nodes, *away), fleet.clock.monotonic(), made.staged, made.flipped, made.failed,
-        lost=away if made.new else (), adrift=() if made.new else away,
+        lost=() if resumed else away, adrift=away if resumed else (), touched=made.touched,
     )  # fmt: skip
 
 

@@ -77,7 +77,7 @@ def _without_attempt(fleet: FleetView, want: Want, stable: FleetRecord | None) -
     if want.only:
         raise OnlyNeedsDeployed(reasons, stable.seq if stable else 0)
     seq = fleet.highest + 1
-    back = {node: fallback(view, stable) for node, view in fleet.nodes.items()}
+    back = {node: fallback(fleet, view, stable) for node, view in fleet.nodes.items()}
     stages = [StageOn(node, seq, base_release(view), "new deployment") for node, view in fleet.nodes.items()]
     flips = [FlipOn(node, seq, back[node], "new deployment") for node in fleet.nodes]
     return Plan(
@@ -99,7 +99,7 @@ def _towards(fleet: FleetView, want: Want, record: FleetRecord, stable: FleetRec
     views = {node: view for node, view in fleet.nodes.items() if not want.only or node in want.only}
     places = {node: _place(view, record, resumed=resumed) for node, view in views.items()}
     good = stable if resumed else None
-    back = {node: fallback(view, good, below=record.seq) for node, view in views.items()}
+    back = {node: fallback(fleet, view, good, below=record.seq) for node, view in views.items()}
     actions: list[Action] = []
     for node, (_, reason) in _at(places, "waiting"):
         actions.append(StageOn(node, record.seq, base_release(views[node]), reason))
@@ -120,6 +120,9 @@ def _towards(fleet: FleetView, want: Want, record: FleetRecord, stable: FleetRec
         staged=tuple(node for node, _ in _at(places, "staged")),
         flipped=tuple(node for node, _ in _at(places, "flipped") if resumed),
         failed=tuple(node for node, _ in _at(places, "failed")),
+        touched=tuple(
+            node for node, _ in _at(places, "waiting", "staged") if resumed and views[node].current == record.seq
+        ),
     )
 
 
@@ -155,7 +158,7 @@ def _unsettled(views: dict[str, NodeView], record: FleetRecord) -> list[Action]:
 
 def _finish_revert(fleet: FleetView, unfinished: FleetRecord, want: Want) -> FinishRevert:
     back = {
-        node: fallback(view, fleet.records.get(unfinished.stable), below=unfinished.seq)
+        node: fallback(fleet, view, fleet.records.get(unfinished.stable), below=unfinished.seq)
         for node, view in fleet.nodes.items()
         if _touched(view, unfinished)
     }
@@ -188,7 +191,7 @@ def _after_revert(fleet: FleetView, unfinished: FleetRecord) -> FleetView:
     """The fleet as it will be once the unfinished attempt is back."""
     stable = fleet.records.get(unfinished.stable)
     nodes = {
-        node: replace(view, current=fallback(view, stable, below=unfinished.seq), interrupted="")
+        node: replace(view, current=fallback(fleet, view, stable, below=unfinished.seq), interrupted="")
         if _touched(view, unfinished)
         else view
         for node, view in fleet.nodes.items()
@@ -197,13 +200,24 @@ def _after_revert(fleet: FleetView, unfinished: FleetRecord) -> FleetView:
     return replace(fleet, nodes=nodes, records=records)
 
 
-def fallback(view: NodeView, stable: FleetRecord | None, below: int = 0) -> int:
-    """Where a node goes back to: the fleet's stable deployment if it holds it, else its own last good one, else 0."""
+def fallback(fleet: FleetView, view: NodeView, stable: FleetRecord | None, below: int = 0) -> int:
+    """Where a node goes back to: the fleet's stable deployment if it holds it, else its own last good one, else 0.
+
+    Never to one whose rollout failed: a node that was not told of that still thinks well of it.
+    """
     held = view.holds(stable.seq) if stable else None
     if held is not None and held.staged:
         return held.seq
-    good = [kept.seq for kept in view.kept if kept.staged and kept.verdict == DONE and (not below or kept.seq < below)]
-    return max(good, default=0)
+    failed = {record.seq for record in fleet.records.values() if record.outcome in (REVERTING, FAILED)}
+    good = [kept.seq for kept in view.kept if kept.staged and kept.verdict == DONE and kept.seq not in failed]
+    return max((seq for seq in good if not below or seq < below), default=0)
+
+
+def way_back(fleet: FleetView, view: NodeView, attempt: FleetRecord) -> int:
+    """Where a node that could only be read after the plan was made goes back to, if it has to; else what it runs."""
+    if not _touched(view, attempt):
+        return view.current
+    return fallback(fleet, view, fleet.records.get(attempt.stable), below=attempt.seq)
 
 
 def base_release(view: NodeView) -> str:
