@@ -10,6 +10,7 @@ import hashlib
 import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from functools import cached_property
 
 VERSION_LINE = b"mikoshi release 1\n"
 ANY_PLATFORM = "any"
@@ -68,6 +69,17 @@ class Manifest:
     def size(self) -> int:
         """The sum of the files' sizes in bytes."""
         return sum(entry.size for entry in self.entries)
+
+    @cached_property
+    def encoded(self) -> bytes:
+        """The canonical bytes, made once; equal trees give equal bytes on any machine."""
+        head = VERSION_LINE + _field(self.platform.encode())
+        return head + b"".join(map(_encode_entry, self.entries))
+
+    @cached_property
+    def id(self) -> str:
+        """The release's id."""
+        return release_id(self.encoded)
 
 
 def manifest(platform: str, entries: Iterable[Entry]) -> Manifest:
@@ -191,9 +203,8 @@ def _encode_entry(entry: Entry) -> bytes:
 
 
 def encode(release: Manifest) -> bytes:
-    """The manifest's canonical bytes; equal trees give equal bytes on any machine."""
-    head = VERSION_LINE + _field(release.platform.encode())
-    return head + b"".join(_encode_entry(entry) for entry in release.entries)
+    """The manifest's canonical bytes."""
+    return release.encoded
 
 
 def decode(data: bytes) -> Manifest:

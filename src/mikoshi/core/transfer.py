@@ -11,6 +11,7 @@ import hashlib
 import json
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import cached_property
 
 from mikoshi.core.frames import MAX_CHUNK
 from mikoshi.core.release import Manifest, is_digest
@@ -41,6 +42,12 @@ class TransferIndex:
         if size == 0:
             return ()
         return self.files.get(digest) or (Chunk(digest, size),)
+
+    @cached_property
+    def encoded(self) -> bytes:
+        """The index as bytes (JSON, sorted), made once."""
+        files = {digest: [[c.digest, c.size] for c in parts] for digest, parts in sorted(self.files.items())}
+        return json.dumps({"version": INDEX_VERSION, "files": files}, separators=(",", ":")).encode()
 
 
 @dataclass(frozen=True)
@@ -75,8 +82,7 @@ def chunks(release: Manifest, index: TransferIndex) -> tuple[Chunk, ...]:
 
 def encode(index: TransferIndex) -> bytes:
     """The index as bytes (JSON, sorted)."""
-    files = {digest: [[c.digest, c.size] for c in parts] for digest, parts in sorted(index.files.items())}
-    return json.dumps({"version": INDEX_VERSION, "files": files}, separators=(",", ":")).encode()
+    return index.encoded
 
 
 def decode(data: bytes) -> TransferIndex:

@@ -75,14 +75,20 @@ async def kept_somewhere(
 
 
 def base_manifest(library: Library) -> Callable[[str], Manifest | None]:
-    """How to find the manifest of a release that a node holds: only those kept here can be a base."""
+    """How to find the manifest of a release that a node holds: only those kept here can be a base.
+
+    Each is read once: most nodes of a fleet hold the same.
+    """
+    found: dict[str, Manifest] = {}
 
     def find(release: str) -> Manifest | None:
         if not release:
             return None
         try:
-            return library.manifest(release)
+            if release not in found:
+                found[release] = library.manifest(release)
         except ReleaseUnknown:
             return None
+        return found[release]
 
     return find

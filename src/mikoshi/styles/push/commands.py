@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import asdict
+from dataclasses import asdict, dataclass, field
+from functools import lru_cache
 
 from mikoshi.core import release as releases
 from mikoshi.core import transfer
@@ -34,11 +35,27 @@ def stage(
     base_id = ""
     first = releases.encode(manifest)
     if base is not None:
-        delta = encode_delta(base, manifest)
+        delta = _encoded_delta(_Pair(base.id, manifest.id, base, manifest))
         if len(delta) < len(first):
-            base_id, first = releases.release_id(releases.encode(base)), delta
+            base_id, first = base.id, delta
     request = Stage(deployment.to_json(), settings.to_json(), base_id)
     return request, (first, transfer.encode(index), environment)
+
+
+@dataclass(frozen=True)
+class _Pair:
+    """Two releases: equal if their ids are, which is quick to see."""
+
+    base_id: str
+    manifest_id: str
+    base: releases.Manifest = field(compare=False)
+    manifest: releases.Manifest = field(compare=False)
+
+
+@lru_cache(maxsize=4)
+def _encoded_delta(pair: _Pair) -> bytes:
+    """Made once for all hosts that hold the same."""
+    return encode_delta(pair.base, pair.manifest)
 
 
 def encode_delta(base: releases.Manifest, manifest: releases.Manifest) -> bytes:
