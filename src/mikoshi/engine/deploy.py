@@ -116,6 +116,7 @@ async def deploy(fleet: Fleet, job: Job) -> Result:
         made = reconcile(observed, want)
         if made.empty:
             return _ended(fleet, Result("nothing to do", made.seq, made.release, made), begun)
+        await _take_over_records(fleet, observed)
         with contextlib.ExitStack() as scratch:
             outcome = await _apply(fleet, job, wanted, want, observed, made, scratch)
         return _ended(fleet, Result(outcome, made.seq, made.release, made), begun)
@@ -216,6 +217,12 @@ def _record(fleet: Fleet, job: Job, content: Content, want: Want, made: Plan) ->
     )
     hosts = tuple(address.name for address in fleet.target.addresses)
     return FleetRecord(deployment, want.settings, made.stable, hosts)
+
+
+async def _take_over_records(fleet: Fleet, observed: FleetView) -> None:
+    """Copy what a former anchor knows to the present one, before anything is decided by it alone."""
+    for record in observed.foreign:
+        await fleet.ask(fleet.target.anchor, commands.create_record(record))
 
 
 async def _create(fleet: Fleet, record: FleetRecord) -> None:

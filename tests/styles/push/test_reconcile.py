@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import json
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from mikoshi.core.deployment import DONE, FAILED, Deployment, FleetRecord, Settings
+from mikoshi.core.deployment import DONE, FAILED, RUNNING, Deployment, FleetRecord, Settings
 from mikoshi.core.errors import (
     DeploymentUnknown,
     MikoshiError,
@@ -141,10 +141,35 @@ def test_two_names_for_one_machine_are_an_error() -> None:
 
 
 def test_an_unreadable_fleet_record_is_named_and_not_skipped() -> None:
-    from dataclasses import replace
-
     broken = replace(view("a", {}), fleet=({"deployment": {}},))
     with pytest.raises(ProtocolMismatch) as caught:
         fleet_view({"a": broken}, (), "a")
     assert caught.value.node == "a"
     assert isinstance(caught.value, MikoshiError)
+
+
+def rows(*given: dict[str, Any]) -> tuple[dict[str, Any], ...]:
+    return tuple(record(row).to_json() for row in given)
+
+
+def test_records_of_a_former_anchor_count_and_are_foreign_to_the_present_one() -> None:
+    views = {
+        "new": replace(view("new", {}), fleet=rows(RELEASES[0])),
+        "old": replace(view("old", {}), fleet=rows(RELEASES[0], RELEASES[1])),
+    }
+    seen = fleet_view(views, (), "new")
+    assert sorted(seen.records) == [1, 2]
+    assert [one.seq for one in seen.foreign] == [2]
+    assert seen.stable is not None
+    assert seen.stable.seq == 2
+
+
+@pytest.mark.parametrize("anchor", ["new", "old"])
+def test_of_two_copies_of_a_record_the_finished_one_is_right(anchor: str) -> None:
+    views = {
+        "new": replace(view("new", {}), fleet=rows(RELEASES[0], RELEASES[1])),
+        "old": replace(view("old", {}), fleet=rows(RELEASES[0], {**RELEASES[1], "outcome": RUNNING})),
+    }
+    seen = fleet_view(views, (), anchor)
+    assert seen.unfinished is None
+    assert seen.foreign == ()

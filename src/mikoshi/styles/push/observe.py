@@ -12,11 +12,15 @@ from mikoshi.core.messages import NodeView
 
 @dataclass(frozen=True)
 class FleetView:
-    """The reachable nodes in configuration order, the names of the others, and the records by seq."""
+    """The reachable nodes in configuration order, the names of the others, and the records by seq.
+
+    `foreign` are records that stand on other nodes only, because they were the anchor once.
+    """
 
     nodes: Mapping[str, NodeView]
     unreachable: tuple[str, ...] = ()
     records: Mapping[int, FleetRecord] = field(default_factory=dict)
+    foreign: tuple[FleetRecord, ...] = ()
 
     @property
     def stable(self) -> FleetRecord | None:
@@ -37,7 +41,7 @@ class FleetView:
 
 
 def fleet_view(views: Mapping[str, NodeView], unreachable: tuple[str, ...], anchor: str) -> FleetView:
-    """The fleet as read from its nodes.
+    """The fleet as read from its nodes. Records of a node that was the anchor once count as well.
 
     Raises SameMachine if two names lead to one machine and directory, ProtocolMismatch for an unreadable record.
     """
@@ -47,10 +51,21 @@ def fleet_view(views: Mapping[str, NodeView], unreachable: tuple[str, ...], anch
         if other != name:
             raise SameMachine(other, name)
     records: dict[int, FleetRecord] = {}
-    for row in views[anchor].fleet if anchor in views else ():
-        try:
-            record = fleet_record_from_json(row)
-        except (KeyError, TypeError) as error:
-            raise ProtocolMismatch(f"a fleet record that cannot be read: {error}").on(anchor) from error
-        records[record.seq] = record
-    return FleetView(views, unreachable, records)
+    for name in views:
+        for record in _records(name, views[name]):
+            records[record.seq] = max(record, records.get(record.seq, record), key=_finality)
+    own = {record.seq for record in _records(anchor, views[anchor])} if anchor in views else set()
+    foreign = tuple(record for seq, record in sorted(records.items()) if seq not in own)
+    return FleetView(views, unreachable, records, foreign)
+
+
+def _records(name: str, view: NodeView) -> list[FleetRecord]:
+    try:
+        return [fleet_record_from_json(row) for row in view.fleet]
+    except (KeyError, TypeError) as error:
+        raise ProtocolMismatch(f"a fleet record that cannot be read: {error}").on(name) from error
+
+
+def _finality(record: FleetRecord) -> tuple[bool, float]:
+    """Of two copies of a record, the one that knows how it ended is right."""
+    return (not record.unfinished, record.ended)
