@@ -167,8 +167,10 @@ def test_a_fetch_from_a_node_that_dies_ends(count: int) -> None:
     talk(channel, talking)
 
 
-def test_a_fetch_that_is_given_up_leaves_the_session_usable() -> None:
-    batches = [frames.pack_chunks([(number, b"x")]) for number in range(2)]
+@pytest.mark.parametrize("count", [2, 40])
+def test_a_fetch_that_is_given_up_leaves_the_session_usable(count: int) -> None:
+    """However much of it is still on its way."""
+    batches = [frames.pack_chunks([(number, b"x")]) for number in range(count)]
 
     def answer(request: dict[str, Any], _blobs: list[bytes]) -> list[frames.Frame]:
         return [*(batches if request["do"] == "Fetch" else []), *ok(request)]

@@ -173,9 +173,10 @@ async def _content_from(fleet: Fleet, node: str, release: str, files: contextlib
     fetched = FetchedChunks(scratch_file(directory, files), release)
     chunks = transfer.chunks(manifest, index)
     wanted = transfer.bitmap(list(range(len(chunks))), len(chunks))
-    async for frame in fleet.sessions[node].fetch(Fetch(release), wanted):
-        for number, data in await asyncio.to_thread(frames.unpack_chunks, frame):
-            await asyncio.to_thread(_keep_verified, fetched, chunks[number], data, node)
+    async with contextlib.aclosing(fleet.sessions[node].fetch(Fetch(release), wanted)) as coming:
+        async for frame in coming:
+            for number, data in await asyncio.to_thread(frames.unpack_chunks, frame):
+                await asyncio.to_thread(_keep_verified, fetched, chunks[number], data, node)
     return Content(release, manifest, index, fetched)
 
 

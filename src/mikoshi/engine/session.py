@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncGenerator, Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -37,13 +37,40 @@ class NodeError(Exception):
         self.restored = restored
 
 
+class _Content:
+    """Frames on their way to their reader: few at a time, so that a slow reader slows the node down instead.
+
+    Once it is over nobody waits any more, neither for room nor for frames.
+    """
+
+    def __init__(self) -> None:
+        self._frames: asyncio.Queue[frames.Frame | None] = asyncio.Queue(_CONTENT_QUEUE)
+        self._over = False
+
+    async def put(self, frame: frames.Frame | None) -> None:
+        """Hand a frame on, None after the last; returns when there is room for it."""
+        if not self._over:
+            await self._frames.put(frame)
+
+    async def get(self) -> frames.Frame | None:
+        """The next frame, None at the end."""
+        return await self._frames.get()
+
+    def end(self) -> None:
+        """Nothing more is wanted, or will come: what was not read by now is dropped."""
+        self._over = True
+        while not self._frames.empty():
+            self._frames.get_nowait()
+        self._frames.put_nowait(None)
+
+
 @dataclass
 class _Waiting:
     future: asyncio.Future[Reply]
     fields: Mapping[str, Any] = field(default_factory=dict)
     blobs: list[bytes] = field(default_factory=list)
     expected: int = 0
-    content: asyncio.Queue[frames.Frame | None] | None = None
+    content: _Content | None = None
 
 
 class NodeSession:
@@ -82,10 +109,13 @@ class NodeSession:
         async with self._turn:
             return await self._ask(request, blobs, None)
 
-    async def fetch(self, request: Request, *blobs: bytes) -> AsyncIterator[frames.Frame]:
-        """Ask for content: yields the `C` frames that come before the answer. Raises as `request` does."""
+    async def fetch(self, request: Request, *blobs: bytes) -> AsyncGenerator[frames.Frame, None]:
+        """Ask for content: yields the `C` frames that come before the answer. Raises as `request` does.
+
+        No other request is sent until this is read to its end or closed.
+        """
         async with self._turn:
-            content: asyncio.Queue[frames.Frame | None] = asyncio.Queue(_CONTENT_QUEUE)
+            content = _Content()
             asking = asyncio.create_task(self._ask(request, blobs, content))
             try:
                 while (frame := await content.get()) is not None:
@@ -93,8 +123,7 @@ class NodeSession:
                 await asking
             finally:
                 asking.cancel()
-                while not content.empty():
-                    content.get_nowait()
+                content.end()
                 with contextlib.suppress(asyncio.CancelledError, MikoshiError, NodeError):
                     await asking
 
@@ -113,9 +142,7 @@ class NodeSession:
             await self._reader
         self._break(ConnectionLost("the session's end", "").on(self.name))
 
-    async def _ask(
-        self, request: Request, blobs: tuple[bytes, ...], content: asyncio.Queue[frames.Frame | None] | None
-    ) -> Reply:
+    async def _ask(self, request: Request, blobs: tuple[bytes, ...], content: _Content | None) -> Reply:
         if self._lost is not None:
             raise self._lost
         self._next_id += 1
@@ -159,7 +186,7 @@ class NodeSession:
             self._receiving.blobs.append(await asyncio.to_thread(frames.blob_of, frame))
             self._finish(self._receiving)
         elif frame.kind == frames.CHUNKS:
-            for waiting in self._waiting.values():
+            for waiting in list(self._waiting.values()):
                 if waiting.content is not None:
                     await waiting.content.put(frame)
         else:
@@ -169,9 +196,10 @@ class NodeSession:
         if "event" in message:
             self._on_event(event_from_json(message["event"]))
             return
-        waiting = self._waiting.get(message.get("id", 0))
+        number = message.get("id", 0)
+        waiting = self._waiting.get(number)
         if waiting is None:
-            if "error" in message:
+            if "error" in message and not number:
                 self._break(from_wire(message["error"]).on(self.name))
             return
         if waiting.content is not None:
@@ -198,9 +226,7 @@ class NodeSession:
             self._lost = error
         for waiting in self._waiting.values():
             if waiting.content is not None:
-                if waiting.content.full():
-                    waiting.content.get_nowait()  # nobody needs content whose answer never comes
-                waiting.content.put_nowait(None)
+                waiting.content.end()
             if not waiting.future.done():
                 waiting.future.set_exception(self._lost)
                 waiting.future.exception()
