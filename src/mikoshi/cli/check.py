@@ -40,13 +40,13 @@ def run(arguments: argparse.Namespace) -> int:
             print(f"  note: {note}")
         if arguments.hosts:
             code = max(code, context.run(_hosts(environment)))
-    print("no problem found" if code == 0 else "some hosts are out of reach")
+    print("no problem found" if code == 0 else "a deploy could not work on every host")
     return code
 
 
 async def _hosts(environment: Environment) -> int:
     from mikoshi import wiring
-    from mikoshi.cli.explain import explain
+    from mikoshi.cli.explain import exit_code, explain
     from mikoshi.cli.output import size
     from mikoshi.styles.push.observe import fleet_view
 
@@ -64,4 +64,4 @@ async def _hosts(environment: Environment) -> int:
                 f"{size(view.free_bytes)} free in {view.path}"
             )
         fleet_view(dict(fleet.views), tuple(fleet.errors), environment.anchor)
-        return 4 if fleet.errors else 0
+        return max((exit_code(error) for error in fleet.errors.values()), default=0)

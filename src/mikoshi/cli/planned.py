@@ -7,7 +7,7 @@ from mikoshi.cli.deploying import Command
 from mikoshi.cli.output import counted, print_json, size
 from mikoshi.core import plan as plans
 from mikoshi.core.plan import Plan
-from mikoshi.core.release import difference
+from mikoshi.core.release import FILE, difference
 from mikoshi.engine import source
 
 
@@ -30,8 +30,9 @@ def _difference(action: plans.Action, command: Command) -> str:
     wanted = command.available.content.manifest
     base = source.base_manifest(wiring.library())(action.base)
     dropped, changed = difference(base, wanted) if base else ((), wanted.entries)
+    files = [entry for entry in changed if entry.kind == FILE]
     gone = f", {len(dropped)} gone" if dropped else ""
-    return f": {counted(len(changed), 'file')} new or changed ({size(sum(entry.size for entry in changed))}){gone}"
+    return f": {counted(len(files), 'file')} new or changed ({size(sum(entry.size for entry in files))}){gone}"
 
 
 def _action_line(action: plans.Action) -> str:

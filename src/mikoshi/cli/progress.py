@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from mikoshi.cli.explain import explain
 from mikoshi.cli.output import counted, duration, is_terminal, paint, print_json, size
 from mikoshi.core import events as e
-from mikoshi.core.errors import from_wire
+from mikoshi.core.errors import InfrastructureError, from_wire
 
 if TYPE_CHECKING:
     from mikoshi.ports.clock import Clock
@@ -127,8 +127,9 @@ def _failure(event: e.NodeFailed) -> str:
 
 
 def _lost(event: e.NodeLost) -> str:
-    what = explain(from_wire(dict(event.error))).what.removeprefix(f"{event.node}: ")
-    return paint("out of reach: ", "red") + what
+    error = from_wire(dict(event.error))
+    label = "out of reach: " if isinstance(error, InfrastructureError) else "cannot be used: "
+    return paint(label, "red") + explain(error).what.removeprefix(f"{event.node}: ")
 
 
 def _reverting(event: e.RevertBegan) -> str:

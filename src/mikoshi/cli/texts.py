@@ -46,7 +46,7 @@ TEXTS: dict[str, tuple[str, str]] = {
         'source = "clean", but the work tree has changes that are not committed: {paths}',
         "Commit or stash them, or deploy a commit: mikoshi deploy --ref HEAD",
     ),
-    "DeploymentUnknown": ("deployment {seq} is not kept", "Kept are: {known}."),
+    "DeploymentUnknown": ("deployment {seq} is not kept", "Known good are: {known}."),
     "NothingToRollBackTo": (
         "there is no earlier good deployment that differs from deployment {stable}",
         "`mikoshi history` shows what there was; `mikoshi releases` what can still be deployed.",

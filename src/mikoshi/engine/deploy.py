@@ -337,7 +337,7 @@ async def _settle_one(
     entry = {
         "seq": deployment.seq,
         "release": deployment.release,
-        "from": before,
+        "from": before if before != deployment.seq else record.stable,
         "to": deployment.seq if outcome == DONE else stable,
         "verb": job.verb,
         "by": deployment.by,

@@ -93,12 +93,12 @@ def _restart(app: str, found: Found) -> list[str]:
         return [
             "# Starts the application anew on a host, once `current` shows the new deployment. The service has to be",
             "# there; its working directory is `current`.",
-            f"restart = {toml_value(f'systemctl restart {app}')}",
+            f"restart = {toml_value(f'sudo systemctl restart {app}')}",
         ]
     if found.kind:
         root = f"/srv/mikoshi/{app}/production/current/{found.because.removesuffix('index.html')}".rstrip("/")
         return [f"# Nothing is restarted: point the web server at {root}"]
-    return [f"# restart = {toml_value(f'systemctl restart {app}')}   # starts the application anew on a host"]
+    return [f"# restart = {toml_value(f'sudo systemctl restart {app}')}   # starts the application anew on a host"]
 
 
 def _environment(hosts: Sequence[str]) -> str:

@@ -269,7 +269,8 @@ def rollback_target(fleet: FleetView, to: int = 0) -> FleetRecord:
     """
     if to:
         if to not in fleet.records:
-            raise DeploymentUnknown(to, sorted(fleet.records))
+            known = sorted(seq for seq, record in fleet.records.items() if record.outcome == DONE)
+            raise DeploymentUnknown(to, known)
         return fleet.records[to]
     stable = fleet.stable
     if stable is None:
