@@ -8,8 +8,8 @@ from dataclasses import dataclass, field
 
 import pytest
 
+from mikoshi.core.address import Address
 from mikoshi.ports.remote import RemoteShell
-from mikoshi.ports.transport import Address
 from tests.contract.scenario import eventually, scenario
 
 MIB = 1 << 20

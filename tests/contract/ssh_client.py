@@ -15,7 +15,8 @@ import pytest
 
 from mikoshi.adapters.transports.engine_zip import EngineZip
 from mikoshi.adapters.transports.ssh_options import SshOptions
-from mikoshi.ports.transport import Address, Channel
+from mikoshi.core.address import Address
+from mikoshi.ports.transport import Channel
 from mikoshi.testing.hosts import Host, HostFleet, HostKind, HostSpec
 from tests.contract.stand_in import Talk, stand_in
 

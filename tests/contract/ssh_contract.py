@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from mikoshi.core.address import Address
 from mikoshi.core.errors import (
     ConnectionLost,
     HostTimeout,
@@ -19,7 +20,6 @@ from mikoshi.core.errors import (
     PathUnusable,
     PythonMissing,
 )
-from mikoshi.ports.transport import Address
 from mikoshi.testing.hosts import Host, HostKind
 from tests.contract.remote_contract import RemoteShellContract, Shell
 from tests.contract.scenario import eventually, scenario

@@ -7,13 +7,13 @@ from pathlib import Path
 
 import pytest
 
+from mikoshi.core.address import Address
 from mikoshi.core.errors import (
     ConnectionLost,
     HostKeyUnknown,
     HostTimeout,
     HostUnreachable,
 )
-from mikoshi.ports.transport import Address
 from mikoshi.testing.hosts import Host, HostKind
 from tests.contract.scenario import scenario, seconds
 from tests.contract.ssh_client import Client, at, listener, who

@@ -14,9 +14,10 @@ from dataclasses import dataclass
 import pytest
 
 from mikoshi.adapters.transports.engine_zip import EngineZip
+from mikoshi.core.address import Address
 from mikoshi.core.errors import ConnectionLost, InfrastructureError
 from mikoshi.core.frames import BLOB, Frame
-from mikoshi.ports.transport import Address, Transport
+from mikoshi.ports.transport import Transport
 from tests.contract.scenario import eventually, scenario, seconds
 from tests.contract.stand_in import Talk, stand_in
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Callable
 from typing import Protocol
 
-from mikoshi.ports.transport import Address
+from mikoshi.core.address import Address
 
 Sink = Callable[[bytes], None]
 

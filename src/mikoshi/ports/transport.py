@@ -10,7 +10,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Protocol
 
-from mikoshi.core.address import Address as Address
+from mikoshi.core.address import Address
 
 
 @dataclass

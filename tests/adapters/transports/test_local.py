@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 
 from mikoshi.adapters.transports.local import LocalTransport
+from mikoshi.core.address import Address
 from mikoshi.core.errors import PathUnusable
-from mikoshi.ports.transport import Address
 from tests.contract.remote_contract import RemoteShellContract, Shell
 from tests.contract.scenario import eventually, scenario
 from tests.contract.stand_in import Talk, stand_in

@@ -9,8 +9,8 @@ import pytest
 from mikoshi.adapters.transports.settings import read_settings
 from mikoshi.adapters.transports.ssh_config_check import UNSUPPORTED, refuse_unsupported
 from mikoshi.adapters.transports.ssh_options import jump_address, place
+from mikoshi.core.address import Address
 from mikoshi.core.errors import SshConfigUnusable
-from mikoshi.ports.transport import Address
 
 FACTS = {"host": "10.0.0.1", "originalhost": "web1", "user": "deploy", "localuser": "me"}
 

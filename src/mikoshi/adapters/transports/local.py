@@ -12,9 +12,10 @@ from mikoshi.adapters.transports.channel import START, EngineChannel
 from mikoshi.adapters.transports.engine_zip import EngineZip, node_engine
 from mikoshi.adapters.transports.process_stream import ProcessStream
 from mikoshi.adapters.transports.pump import pump
+from mikoshi.core.address import Address
 from mikoshi.core.errors import HostTimeout, TransportMissing
 from mikoshi.ports.remote import Sink
-from mikoshi.ports.transport import Address, Traffic
+from mikoshi.ports.transport import Traffic
 
 
 class LocalTransport:

@@ -16,6 +16,7 @@ from mikoshi.adapters.transports.progress import Progress
 from mikoshi.adapters.transports.proxy_complaints import complaints
 from mikoshi.adapters.transports.settings import Settings, read_settings
 from mikoshi.adapters.transports.ssh_options import KEEPALIVES, SshOptions, jump_address, place
+from mikoshi.core.address import Address
 from mikoshi.core.errors import (
     AuthenticationFailed,
     HostKeyChanged,
@@ -24,7 +25,6 @@ from mikoshi.core.errors import (
     MikoshiError,
     SshConfigUnusable,
 )
-from mikoshi.ports.transport import Address
 
 _ATTEMPTS = 5
 _PAUSE = 0.1  # seconds, doubled each time, with jitter

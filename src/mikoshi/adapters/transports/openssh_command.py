@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from mikoshi.adapters.transports.ssh_options import KEEPALIVES, SshOptions
-from mikoshi.ports.transport import Address
+from mikoshi.core.address import Address
 
 _STRICT = """\
 BatchMode yes

@@ -11,9 +11,10 @@ from mikoshi.adapters.transports.openssh_command import SshCommand, ssh_command
 from mikoshi.adapters.transports.openssh_diagnosis import diagnose, probe, resolve
 from mikoshi.adapters.transports.process_stream import ProcessStream
 from mikoshi.adapters.transports.ssh_options import SshOptions
+from mikoshi.core.address import Address
 from mikoshi.core.errors import ConnectionLost, HostTimeout, HostUnreachable, MikoshiError
 from mikoshi.ports.remote import Sink
-from mikoshi.ports.transport import Address, Traffic
+from mikoshi.ports.transport import Traffic
 
 FAILED = 255  # ssh(1): its own failure, as opposed to the command's status
 _ATTEMPTS = 5

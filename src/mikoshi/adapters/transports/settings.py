@@ -15,8 +15,8 @@ import asyncssh
 from mikoshi.adapters.transports.identities import Identities, choose
 from mikoshi.adapters.transports.known_hosts import Trust, trust_in
 from mikoshi.adapters.transports.ssh_config_check import refuse_unsupported
+from mikoshi.core.address import Address
 from mikoshi.core.errors import SshConfigUnusable
-from mikoshi.ports.transport import Address
 
 _SYSTEM_CONFIG = Path("/etc/ssh/ssh_config")
 _USER_KNOWN = ("~/.ssh/known_hosts", "~/.ssh/known_hosts2")

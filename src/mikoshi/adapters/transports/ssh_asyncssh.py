@@ -14,9 +14,10 @@ from mikoshi.adapters.transports.engine_zip import EngineZip, node_engine
 from mikoshi.adapters.transports.progress import Progress
 from mikoshi.adapters.transports.pump import pump
 from mikoshi.adapters.transports.ssh_options import SshOptions
+from mikoshi.core.address import Address
 from mikoshi.core.errors import HostTimeout, MikoshiError, TransportMissing
 from mikoshi.ports.remote import Sink
-from mikoshi.ports.transport import Address, Traffic
+from mikoshi.ports.transport import Traffic
 
 if TYPE_CHECKING:
     from mikoshi.adapters.transports.login import Connection

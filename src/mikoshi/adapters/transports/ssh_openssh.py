@@ -18,9 +18,10 @@ from mikoshi.adapters.transports.marked_output import MarkedOutput, marked
 from mikoshi.adapters.transports.openssh_login import FAILED, Login, SshProcess
 from mikoshi.adapters.transports.pump import pump
 from mikoshi.adapters.transports.ssh_options import SshOptions
+from mikoshi.core.address import Address
 from mikoshi.core.errors import ConnectionLost, HostTimeout, MikoshiError, TransportMissing
 from mikoshi.ports.remote import Sink
-from mikoshi.ports.transport import Address, Traffic
+from mikoshi.ports.transport import Traffic
 
 _KNOWN_HOSTS_COMMAND = (8, 5)  # the OpenSSH version that has it
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-from mikoshi.ports.transport import Address
+from mikoshi.core.address import Address
 
 KEEPALIVES = 3
 
