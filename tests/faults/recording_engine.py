@@ -95,6 +95,11 @@ class RecordingFiles(Files):
         super().rmdir(path)
         self._note("unlink", path)
 
+    def remove_foreign_tree(self, path: str) -> None:
+        """Remove a directory with all that is in it; to the disk that is one name less."""
+        super().remove_foreign_tree(path)
+        self._note("unlink", path)
+
     def chmod(self, path: str, mode: int) -> None:
         """Set the mode."""
         super().chmod(path, mode)

@@ -471,6 +471,8 @@ def test_commands_run_as_the_applications_user(start: Start, tmp_path_factory: p
         status = Path(name, "shop/production/deployments/1/env").stat()
         assert (status.st_uid, status.st_mode & 0o777) == (65534, 0o400)
         assert Path(name, "shop/production/deployments/1/tree/app").stat().st_uid == 0
+        owners = [Path(name, "shop/production/run", place).stat().st_uid for place in ("", "pycache", "pycache/1")]
+        assert owners == [0, 0, 65534]
         engine.close()
 
 

@@ -32,9 +32,24 @@ def test_old_deployments_go_with_their_logs_and_bytecode(engine: Engine, site: P
         engine.deploy(seq, numbered(seq), seq - 1, settings, keep=2)
     assert standing(site) == ["4", "5"]
     assert sorted(os.listdir(site / "log")) == ["4-restart.log", "5-restart.log"]
-    bytecode = {path.parts[-3] for path in (site / "run/pycache").rglob("m.pyc")}
-    assert bytecode == {"4", "5"}
+    assert sorted(os.listdir(site / "run/pycache")) == ["4", "5"]
+    assert len(list((site / "run/pycache").rglob("m.pyc"))) == 2
     assert (site / "current/same").read_bytes() == b"same"
+
+
+def test_pruning_follows_no_link_that_an_application_left_among_its_bytecode(
+    engine: Engine, site: Path, tmp_path: Path
+) -> None:
+    other = tmp_path / "other/deployments"
+    (other / "1").mkdir(parents=True)
+    (other / "1/precious").touch()
+    place = '"$PYTHONPYCACHEPREFIX${PWD%/1/tree}"'
+    plant = f'case $PWD in */1/tree) mkdir -p "$PYTHONPYCACHEPREFIX{site}" && ln -s {other} {place};; esac'
+    for seq in range(1, 4):
+        engine.deploy(seq, numbered(seq), seq - 1, Settings(restart={"run": plant, "within": 5}), keep=1)
+    assert standing(site) == ["2", "3"]
+    assert sorted(os.listdir(site / "run/pycache")) == ["2", "3"]
+    assert (other / "1/precious").exists()
 
 
 def test_a_number_is_never_given_out_again(engine: Engine, tmp_path: Path) -> None:

@@ -23,7 +23,7 @@ def environment_of(
     own = {name: value for name, value in values.items() if name != KEEP}
     if not all(isinstance(value, str) for value in own.values()):
         raise ProtocolMismatch("a value of the environment is no text")
-    defaults = {"PYTHONPYCACHEPREFIX": work.paths.bytecode, **_port(settings)}
+    defaults = {"PYTHONPYCACHEPREFIX": work.paths.bytecode(seq), **_port(settings)}
     merged = {**defaults, **_kept(work, values.get(KEEP, [])), **own, **_mikoshi(work, seq, deployment)}
     return envfile.encode(merged)
 

@@ -22,10 +22,8 @@ def make_environment(work: Workspace) -> None:
     """The directories and files that every deploy needs. Raises PathUnusable."""
     paths, files = work.paths, work.files
     try:
-        for directory in (paths.deployments, paths.shared, paths.logs, paths.bytecode):
+        for directory in (paths.deployments, paths.shared, paths.logs, paths.run):
             files.make_directories(directory)
-        if work.identity.changes_user:
-            files.give_directory(paths.bytecode, work.identity.commands.uid, work.identity.commands.gid)
         for path in (paths.journal, paths.history):
             files.create_durably(path, b"")
     except OSError as error:

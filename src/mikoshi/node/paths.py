@@ -126,14 +126,21 @@ class EnvironmentPaths:
         return self.below("log")
 
     @property
-    def command(self) -> str:
-        """Which command is running."""
-        return self.below("run", "command")
+    def run(self) -> str:
+        """What belongs to processes that run."""
+        return self.below("run")
 
     @property
-    def bytecode(self) -> str:
-        """Where Python processes keep compiled modules, outside every tree."""
-        return self.below("run", "pycache")
+    def command(self) -> str:
+        """Which command is running."""
+        return os.path.join(self.run, "command")
+
+    def bytecode(self, seq: int) -> str:
+        """Where a deployment's Python processes keep compiled modules, outside every tree.
+
+        It may be the application's own, but the directory above it never is: nobody can put a link in its place.
+        """
+        return os.path.join(self.run, "pycache", str(seq))
 
 
 def environment_paths(path: str, app: str, env: str, root: bool, home: str) -> EnvironmentPaths:

@@ -103,7 +103,7 @@ def _remove(work: Workspace, seq: int) -> None:
     work.files.sync_path(work.paths.deployments)
     work.files.remove_tree(gone)
     work.deployments.forget(seq)
-    bytecode = work.paths.bytecode + root
+    bytecode = work.paths.bytecode(seq)
     if os.path.isdir(bytecode):
         work.files.remove_foreign_tree(bytecode)
     for name in os.listdir(work.paths.logs):

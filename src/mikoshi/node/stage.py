@@ -179,6 +179,7 @@ class Staging:
         work.files.replace(paths.index, order.encoded_index)
         owner = work.identity.commands.uid if work.identity.changes_user else None
         work.files.replace(paths.env, environment, mode=0o400, owner=owner)
+        self._make_own(work.paths.bytecode(self._seq))
         work.deployments.forget(self._seq)
 
     def _write_tree(
@@ -205,14 +206,18 @@ class Staging:
         return os.path.isdir(standing) and not os.path.islink(standing) and path not in self._layout.directories
 
     def _make_shared(self) -> None:
-        work = self._work
         for path in self._order.settings.shared:
             place = self._shared(path)
             if not path.endswith("/") or os.path.isdir(place):
                 continue
-            work.files.make_directories(place)
-            if work.identity.changes_user:
-                work.files.give_directory(place, work.identity.commands.uid, work.identity.commands.gid)
+            self._make_own(place)
+
+    def _make_own(self, directory: str) -> None:
+        """A directory that the application may write to."""
+        files, user = self._work.files, self._work.identity.commands
+        files.make_directories(directory)
+        if self._work.identity.changes_user:
+            files.give_directory(directory, user.uid, user.gid)
 
     # ── content ────────────────────────────────────────────────────────────────────────────────────────────────
 
