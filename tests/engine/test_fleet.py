@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import json
+import os
+import signal
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 
@@ -14,7 +17,7 @@ from mikoshi.adapters.transports.local import LocalTransport
 from mikoshi.core.address import Address
 from mikoshi.core.errors import Fenced, Held, InfrastructureError, LeaseHeld, MikoshiError
 from mikoshi.core.events import Event
-from mikoshi.core.messages import UpdateRecord
+from mikoshi.core.messages import Acquire, UpdateRecord
 from mikoshi.engine.fleet import Fleet, Target
 
 NODES = ("a", "b")
@@ -83,6 +86,21 @@ def test_a_lease_is_renewed_for_as_long_as_it_is_held(tmp_path: Path) -> None:
                 with pytest.raises(LeaseHeld):
                     async with second.leases("second", "mine"):
                         raise AssertionError("a living lease was taken over")
+
+    with_two(tmp_path, SystemClock(), doing)
+
+
+def test_a_node_that_does_not_answer_costs_the_others_no_lease_and_keeps_nobody_from_leaving(tmp_path: Path) -> None:
+    async def doing(first: Fleet, second: Fleet) -> None:
+        stopped, other = NODES
+        clock = SystemClock()
+        async with asyncio.timeout(20), first.leases("first", "long", ttl=SHORT):
+            lease = json.loads((tmp_path / "nodes" / stopped / "shop/production/lease").read_bytes())
+            os.kill(lease["engine"]["pid"], signal.SIGSTOP)
+            end = clock.monotonic() + 3 * SHORT
+            while clock.monotonic() < end:
+                with pytest.raises(LeaseHeld):
+                    await second.ask(other, Acquire("second", "mine", 1.0))
 
     with_two(tmp_path, SystemClock(), doing)
 

@@ -27,6 +27,8 @@ _RENEWALS = 4
 # A session that broke leaves an engine behind that ends its step before it gives the lease back, in seconds.
 _FORMER_ENGINE = 10.0
 _ASK_AGAIN = 0.2
+# A node in the middle of a hook answers when that has ended; leaving does not wait for it any longer, in seconds.
+_FAREWELL = 2.0
 
 
 @dataclass(frozen=True)
@@ -172,17 +174,25 @@ class Fleet:
     async def _release(self) -> None:
         async def give_back(node: str) -> None:
             # A node that cannot be told frees the lease itself when the session or the lease's time ends.
-            with contextlib.suppress(MikoshiError):
-                await self.ask(node, Release())
+            with contextlib.suppress(MikoshiError, TimeoutError):
+                async with asyncio.timeout(_FAREWELL):
+                    await self.ask(node, Release())
 
         await asyncio.gather(*(give_back(node) for node in sorted(self._held) if node in self.sessions))
         self._held.clear()
 
     async def _renew(self, every: float) -> None:
-        while True:
-            await self.clock.sleep(every)
-            sessions = [session for name, session in self.sessions.items() if name in self._held]
-            await asyncio.gather(*(self._renew_one(session) for session in sessions))
+        """Renew all leases again and again. A node that does not answer costs the others nothing."""
+        asked: dict[str, asyncio.Task[None]] = {}
+        try:
+            while True:
+                await self.clock.sleep(every)
+                for name, session in self.sessions.items():
+                    if name in self._held and (name not in asked or asked[name].done()):
+                        asked[name] = asyncio.create_task(self._renew_one(session))
+        finally:
+            for task in asked.values():
+                task.cancel()
 
     async def _renew_one(self, session: NodeSession) -> None:
         """Renewing fails only with the session or the lease itself, and then every later request says why."""
