@@ -10,6 +10,7 @@ from mikoshi.core.release import (
     Entry,
     MalformedManifest,
     decode,
+    decode_known,
     difference,
     directory_entry,
     encode,
@@ -171,3 +172,10 @@ def test_size_counts_every_file_and_mode_knows_two_values() -> None:
     release = manifest("any", [file_entry("a", 0o100, 3, EMPTY), file_entry("b", 0o666, 4, EMPTY)])
     assert release.size() == 7
     assert [entry.mode for entry in release.files()] == [0o755, 0o644]
+
+
+@given(PLATFORMS, TREES)
+def test_known_bytes_give_the_same_manifest_without_a_second_look(platform: str, entries: list[Entry]) -> None:
+    made = manifest(platform, entries)
+    known = decode_known(encode(made))
+    assert (known, known.encoded, known.id) == (made, made.encoded, made.id)

@@ -107,7 +107,7 @@ class Deployments:
         """The manifest. Raises NotStaged if there is none or it is damaged."""
         if seq not in self._manifests:
             try:
-                self._manifests[seq] = releases.decode(self.manifest_bytes(seq))
+                self._manifests[seq] = releases.decode_known(self.manifest_bytes(seq))
             except MalformedManifest as error:
                 raise NotStaged(seq) from error
         return self._manifests[seq]

@@ -97,7 +97,7 @@ class Library:
         if releases.release_id(encoded) != release:
             file.unlink(missing_ok=True)
             raise ReleaseUnknown(release, [])
-        return releases.decode(encoded)
+        return releases.decode_known(encoded)
 
     def missing(self, release: Manifest) -> list[str]:
         """The paths of files whose content is not here."""
