@@ -25,8 +25,9 @@ def main(arguments: Sequence[str]) -> int:
     if missing:
         print("Hosts cannot be started here:", *missing, sep="\n  ", file=sys.stderr)
         return 1
-    # Handlers and not a blocked mask: the hosts' processes would inherit the mask.
-    for number in (signal.SIGTERM, signal.SIGHUP):
+    # Handlers and not a blocked mask: the hosts' processes would inherit the mask. INT too: a shell that starts this in
+    # the background has it ignored.
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, signal.default_int_handler)
     try:
         with tempfile.TemporaryDirectory(prefix="mikoshi-hosts-") as directory, HostFleet(Path(directory)) as fleet:

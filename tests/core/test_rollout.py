@@ -160,7 +160,7 @@ class World:
             bound = self.policy.first if not self.flips_begun else self.policy.step
             assert len(flips) <= max(bound.of(len(NODES)), self.policy.step.of(len(NODES)))
             reachable = {node for node in NODES if self.state.nodes[node] not in (r.LOST, r.ADRIFT)}
-            assert reachable <= self.staged | set(self.state.at(r.FAILED, r.STUCK)), "flip before all staged"
+            assert reachable <= self.staged | set(self.state.at(r.FAILED, r.BACKING, r.STUCK)), "flip before all staged"
         for action in actions:
             assert not self.end, "an action after the end"
             if isinstance(action, r.Flip):

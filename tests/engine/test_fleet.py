@@ -15,9 +15,9 @@ import pytest
 from mikoshi.adapters.clock import SystemClock
 from mikoshi.adapters.transports.local import LocalTransport
 from mikoshi.core.address import Address
-from mikoshi.core.errors import Fenced, Held, InfrastructureError, LeaseHeld, MikoshiError
+from mikoshi.core.errors import Fenced, Held, HostTimeout, InfrastructureError, LeaseHeld, MikoshiError
 from mikoshi.core.events import Event
-from mikoshi.core.messages import Acquire, UpdateRecord
+from mikoshi.core.messages import Acquire, History, UpdateRecord
 from mikoshi.engine.fleet import Fleet, Target
 
 NODES = ("a", "b")
@@ -101,6 +101,18 @@ def test_a_node_that_does_not_answer_costs_the_others_no_lease_and_keeps_nobody_
             while clock.monotonic() < end:
                 with pytest.raises(LeaseHeld):
                     await second.ask(other, Acquire("second", "mine", 1.0))
+
+    with_two(tmp_path, SystemClock(), doing)
+
+
+def test_an_engine_that_is_silent_for_as_long_as_its_lease_is_given_up(tmp_path: Path) -> None:
+    async def doing(first: Fleet, _second: Fleet) -> None:
+        async with asyncio.timeout(20), first.leases("first", "long", ttl=SHORT):
+            lease = json.loads((tmp_path / "nodes" / NODES[0] / "shop/production/lease").read_bytes())
+            os.kill(lease["engine"]["pid"], signal.SIGSTOP)
+            with pytest.raises(HostTimeout) as caught:
+                await first.ask(NODES[0], History())
+            assert caught.value.node == NODES[0]
 
     with_two(tmp_path, SystemClock(), doing)
 

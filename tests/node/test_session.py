@@ -104,6 +104,38 @@ def test_an_unknown_request_is_refused_and_the_session_goes_on(start: Start, tmp
     engine.hello(tmp_path)
 
 
+@pytest.mark.parametrize(
+    "nonsense",
+    [
+        b'{"do": "UpdateRecord", "id": 1, "seq": "x", "outcome": "done", "causes": null}',
+        b'{"do": "Stage", "id": 1, "deployment": [], "settings": 7, "base": null}',
+        b'{"do": "Activate", "id": 1, "seq": {}, "previous": "../.."}',
+        b'{"do": "Hello", "id": 1, "app": 7, "env": null}',
+    ],
+)
+def test_nonsense_in_a_request_is_refused_and_the_session_goes_on(
+    engine: Engine, tmp_path: Path, nonsense: bytes
+) -> None:
+    engine.write([Frame(b"J", nonsense)])
+    assert "error" in message_of(engine.read())
+    assert engine.hello(tmp_path).current == 0
+
+
+@pytest.mark.parametrize("name", ["lease", "fleet/1.json"])
+@pytest.mark.parametrize("damaged", [b"", b"{", b"[]"])
+def test_a_damaged_file_is_named_and_ends_no_engine(
+    engine: Engine, start: Start, tmp_path: Path, site: Path, name: str, damaged: bytes
+) -> None:
+    (site / name).parent.mkdir(exist_ok=True)
+    (site / name).write_bytes(damaged)
+    other = start()
+    with pytest.raises(Refusal) as caught:
+        other.hello(tmp_path)
+    assert caught.value.error.facts()["path"] == str(site / name)
+    (site / name).unlink()
+    assert other.hello(tmp_path).current == 0
+
+
 def test_stray_prints_do_not_reach_the_frames(tmp_path: Path) -> None:
     code = (
         "import os, sys\nfrom mikoshi.node import main\nfrom mikoshi.node.server import Server\n"

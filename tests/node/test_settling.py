@@ -12,6 +12,7 @@ from mikoshi.core import release as releases
 from mikoshi.core.deployment import Deployment, FleetRecord, Settings
 from mikoshi.core.errors import ContentMissing, DeploymentUnknown
 from mikoshi.core.frames import CHUNKS, Frame, unpack_chunks
+from mikoshi.node.fleet import KEPT_RECORDS
 from tests.node.client import Built, Engine, Refusal, build, sha
 from tests.node.conftest import Start, poll
 
@@ -222,3 +223,12 @@ def test_a_release_that_is_not_held_is_missing(engine: Engine, request_: message
     with pytest.raises(Refusal) as caught:
         engine.call(request_)
     assert isinstance(caught.value.error, ContentMissing)
+
+
+def test_old_records_of_the_fleet_go_but_those_that_are_needed(engine: Engine, site: Path) -> None:
+    engine.deploy(1, numbered(1))
+    for seq in range(1, KEPT_RECORDS + 4):
+        engine.call(messages.CreateRecord({"deployment": {"seq": seq}}))
+    engine.call(messages.Settle(1, "done", 1, 5, (3,), {}))
+    left = sorted(int(file.stem) for file in (site / "fleet").iterdir())
+    assert left == [1, 3, *range(4, KEPT_RECORDS + 4)]

@@ -16,6 +16,7 @@ from mikoshi.core.errors import (
     ContentCorrupt,
     ContentMissing,
     ForeignPlatform,
+    PathUnusable,
     ProtocolMismatch,
     SecretsMissing,
     SharedConflict,
@@ -374,3 +375,16 @@ def test_what_does_not_fit_is_refused_with_figures(tmp_path: Path, size: int, in
 def test_a_file_system_without_inode_limit_has_room(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(machine, "space", lambda _path: (1 << 40, -1))
     space.require(str(tmp_path), 1, 1 << 20)
+
+
+def test_a_shared_directory_is_not_made_by_way_of_a_link_that_the_application_left(
+    engine: Engine, site: Path, tmp_path: Path
+) -> None:
+    elsewhere = tmp_path / "elsewhere"
+    elsewhere.mkdir()
+    (site / "shared" / "a").mkdir(parents=True)
+    (site / "shared" / "a" / "b").symlink_to(elsewhere)
+    with pytest.raises(Refusal) as caught:
+        engine.stage(1, build({"app": b"one"}), Settings(shared=("a/b/c/",)))
+    assert isinstance(caught.value.error, PathUnusable)
+    assert list(elsewhere.iterdir()) == []

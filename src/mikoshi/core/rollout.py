@@ -316,7 +316,7 @@ def _lost(state: State, node: str) -> State:
 def _over_budget(state: State) -> bool:
     """Whether more has failed than the policy allows; while staging, when stopping costs nothing, none is allowed."""
     failures = len(state.at(FAILED, BACKING, STUCK))
-    allowed = 0 if state.phase == STAGING else state.policy.max_failures
+    allowed = state.policy.max_failures if state.changed else 0
     lost = len(state.at(LOST, ADRIFT)) > state.policy.max_unreachable
     return state.aborted or failures > allowed or lost or not state.at(WAITING, STAGED, FLIPPING, FLIPPED, BACKING)
 
@@ -332,7 +332,7 @@ def _go_on(state: State, now: float) -> Result:
 
 
 def _after_staging(state: State, now: float) -> Result:
-    if state.at(WAITING):
+    if state.at(WAITING, BACKING):
         return state, ()
     return _next_wave(replace(state, phase=ROLLING), now)
 
@@ -356,7 +356,7 @@ def _next_wave(state: State, now: float) -> Result:
 
 
 def _after_flips(state: State, now: float) -> Result:
-    if state.at(FLIPPING):
+    if state.at(FLIPPING, BACKING):
         return state, ()
     return _bake(state, now)
 

@@ -14,7 +14,7 @@ from types import TracebackType
 from typing import Self
 
 from mikoshi.core.address import Address
-from mikoshi.core.errors import Fenced, InfrastructureError, LeaseHeld, MikoshiError, to_wire
+from mikoshi.core.errors import Fenced, HostTimeout, InfrastructureError, LeaseHeld, MikoshiError, to_wire
 from mikoshi.core.events import Event, NodeLost, NodeOutput, NodeReached, Note, StepBegan
 from mikoshi.core.messages import Acquire, Hello, NodeView, Output, Release, Renew, StepStarted, node_view_from_json
 from mikoshi.engine.session import NodeError, NodeSession, Reply
@@ -139,7 +139,7 @@ class Fleet:
             for node in sorted(self.sessions):
                 self.views[node] = await self._acquire(node, message, ttl)
                 self._held.add(node)
-            renewing = asyncio.create_task(self._renew(ttl / _RENEWALS))
+            renewing = asyncio.create_task(self._renew(ttl / _RENEWALS, ttl))
             yield
         finally:
             if renewing is not None:
@@ -181,7 +181,7 @@ class Fleet:
         await asyncio.gather(*(give_back(node) for node in sorted(self._held) if node in self.sessions))
         self._held.clear()
 
-    async def _renew(self, every: float) -> None:
+    async def _renew(self, every: float, ttl: float) -> None:
         """Renew all leases again and again. A node that does not answer costs the others nothing."""
         asked: dict[str, asyncio.Task[None]] = {}
         try:
@@ -189,15 +189,22 @@ class Fleet:
                 await self.clock.sleep(every)
                 for name, session in self.sessions.items():
                     if name in self._held and (name not in asked or asked[name].done()):
-                        asked[name] = asyncio.create_task(self._renew_one(session))
+                        asked[name] = asyncio.create_task(self._renew_one(session, ttl))
         finally:
             for task in asked.values():
                 task.cancel()
 
-    async def _renew_one(self, session: NodeSession) -> None:
-        """Renewing fails only with the session or the lease itself, and then every later request says why."""
+    async def _renew_one(self, session: NodeSession, ttl: float) -> None:
+        """Renewing fails only with the session or the lease itself, and then every later request says why.
+
+        An engine renews whatever else it does; one that is silent for as long as its lease lasts is stopped or stuck,
+        and the lease is no longer ours.
+        """
         try:
-            await session.request(Renew(), urgent=True)
+            async with asyncio.timeout(ttl):
+                await session.request(Renew(), urgent=True)
+        except TimeoutError:
+            session.give_up(HostTimeout("renew the lease", ttl))
         except NodeError as refused:
             if isinstance(refused.error, Fenced):
                 self.emit(Note("the lease was taken over by another deployer", session.name))

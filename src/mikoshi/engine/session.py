@@ -134,6 +134,10 @@ class NodeSession:
         async with self._sending:
             await self._write(encoded)
 
+    def give_up(self, error: MikoshiError) -> None:
+        """End the conversation from this side: whoever waits for an answer gets `error`."""
+        self._break(error.on(self.name))
+
     async def close(self) -> None:
         """End the conversation; never raises."""
         self._reader.cancel()

@@ -5,14 +5,15 @@ from __future__ import annotations
 import json
 import os
 import secrets
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 from mikoshi.core.deployment import canonical_json
-from mikoshi.core.errors import DeploymentUnknown, ProtocolMismatch
+from mikoshi.core.errors import DeploymentUnknown, PathUnusable, ProtocolMismatch
 from mikoshi.node.files import Files
 from mikoshi.node.paths import EnvironmentPaths
 
+KEPT_RECORDS = 100
 _KEY_BYTES = 32
 
 
@@ -36,8 +37,16 @@ def records(paths: EnvironmentPaths) -> list[dict[str, Any]]:
 
 
 def _read(paths: EnvironmentPaths, seq: int) -> dict[str, Any]:
-    with open(_path(paths, seq), "rb") as file:
-        return json.loads(file.read())  # type: ignore[no-any-return]
+    path = _path(paths, seq)
+    with open(path, "rb") as file:
+        data = file.read()
+    try:
+        record = json.loads(data)
+    except (ValueError, RecursionError) as error:
+        raise PathUnusable(path, "it is not the record of a deployment any more; move it away") from error
+    if not isinstance(record, dict):
+        raise PathUnusable(path, "it is not the record of a deployment any more; move it away")
+    return record
 
 
 def create(paths: EnvironmentPaths, files: Files, record: Mapping[str, Any]) -> bool:
@@ -60,6 +69,13 @@ def update(paths: EnvironmentPaths, files: Files, seq: int, outcome: str, ended:
         raise DeploymentUnknown(seq, seqs(paths)) from error
     record.update(outcome=outcome, ended=ended, causes=list(causes))
     files.replace(_path(paths, seq), canonical_json(record))
+
+
+def prune(paths: EnvironmentPaths, files: Files, needed: Collection[int]) -> None:
+    """Remove all records but the newest ones and those that are `needed`: every deployer is shown all of them."""
+    for seq in seqs(paths)[:-KEPT_RECORDS]:
+        if seq not in needed:
+            files.discard(_path(paths, seq))
 
 
 def settings_key(paths: EnvironmentPaths, files: Files, create: bool) -> str:

@@ -40,15 +40,9 @@ class Flip:
         if not given or not given.get("run") or step in self._finished:
             return
         work, seq = self._work, self._stored.seq
-        command = processes.Command(
-            step.value,
-            str(given["run"]),
-            float(given["within"]),
-            seq,
-            work.deployments.paths(seq).tree,
-            of_deployment(work, self._stored),
-        )
         with work.step(step, seq):
+            tree, shown = work.deployments.paths(seq).tree, of_deployment(work, self._stored)
+            command = processes.Command(step.value, str(given["run"]), float(given["within"]), seq, tree, shown)
             processes.run(work, command)
 
     def hook(self, step: Step) -> None:

@@ -12,7 +12,7 @@ from contextlib import contextmanager
 from typing import Callable
 
 from mikoshi.core import lease as rules
-from mikoshi.core.errors import Fenced, LeaseHeld
+from mikoshi.core.errors import Fenced, LeaseHeld, PathUnusable
 from mikoshi.core.lease import EngineProcess, Instant, Lease
 from mikoshi.core.messages import LeaseView
 from mikoshi.node import machine
@@ -34,6 +34,8 @@ class Leases:
                 return rules.lease_from_bytes(file.read())
         except (FileNotFoundError, NotADirectoryError):
             return Lease()
+        except rules.MalformedLease as error:
+            raise PathUnusable(self._path, "it is not a lease any more; move it away if nobody deploys") from error
 
     def view(self) -> LeaseView | None:
         """What others are shown of it, None if nobody holds it."""

@@ -110,6 +110,9 @@ class Server:
             self._refuse(error)
         except OSError as error:
             self._refuse(space.from_system(error, self._where()))
+        except (ValueError, TypeError, KeyError, RecursionError) as error:
+            # What a request holds is the deployer's word; an engine that is told nonsense says so and lives on.
+            self._refuse(ProtocolMismatch(f"{message.get('do')}: {type(error).__name__}: {error}"))
         else:
             self._wire.send({"id": self._id, "ok": reply, "blobs": len(attached)}, attached)
 

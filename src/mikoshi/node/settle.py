@@ -10,6 +10,7 @@ from mikoshi.core import retention
 from mikoshi.core.deployment import DONE, FAILED
 from mikoshi.core.messages import Settle
 from mikoshi.core.retention import Standing
+from mikoshi.node import fleet
 from mikoshi.node.files import TEMPORARY
 from mikoshi.node.paths import GONE
 from mikoshi.node.steps import AttemptEnded, Record, Step, Verdict
@@ -23,7 +24,9 @@ def settle(work: Workspace, request: Settle) -> list[int]:
     if request.entry:
         append_history(work, dict(request.entry))
     with work.step(Step.SETTLE, request.seq):
-        return prune(work, request.stable, request.keep, request.protect)
+        pruned = prune(work, request.stable, request.keep, request.protect)
+        fleet.prune(work.paths, work.files, {request.stable, *request.protect, *work.deployments.seqs()})
+        return pruned
 
 
 def _record_verdict(work: Workspace, seq: int, outcome: str) -> None:

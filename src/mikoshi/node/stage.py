@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from mikoshi.core.deployment import Deployment, Settings
-from mikoshi.core.errors import ForeignPlatform, MikoshiError, NotStaged, SharedMissing
+from mikoshi.core.errors import ForeignPlatform, MikoshiError, NotStaged, PathUnusable, SharedMissing
 from mikoshi.core.messages import StepStarted
 from mikoshi.core.platforms import runs_on
 from mikoshi.core.release import Entry, Manifest
@@ -210,6 +210,7 @@ class Staging:
             place = self._shared(path)
             if not path.endswith("/") or os.path.isdir(place):
                 continue
+            self._require_no_links(plain_shared(path))
             self._make_own(place)
 
     def _make_own(self, directory: str) -> None:
@@ -218,6 +219,17 @@ class Staging:
         files.make_directories(directory)
         if self._work.identity.changes_user:
             files.give_directory(directory, user.uid, user.gid)
+
+    def _require_no_links(self, path: str) -> None:
+        """Raise PathUnusable if a link stands on the way to a shared directory that is to be made.
+
+        The application may write below what is shared already; root must not be led elsewhere by what it left there.
+        """
+        above = ""
+        for part in path.split("/"):
+            above = os.path.join(above, part)
+            if os.path.islink(self._shared(above)):
+                raise PathUnusable(self._shared(above), "a link stands where a shared directory is to be made")
 
     # ── content ────────────────────────────────────────────────────────────────────────────────────────────────
 
