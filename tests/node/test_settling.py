@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import time
 from pathlib import Path
 
 import pytest
@@ -12,6 +13,8 @@ from mikoshi.core import release as releases
 from mikoshi.core.deployment import Deployment, FleetRecord, Settings
 from mikoshi.core.errors import ContentMissing, DeploymentUnknown
 from mikoshi.core.frames import CHUNKS, Frame, unpack_chunks
+from mikoshi.node import machine
+from mikoshi.node.fingerprints import REST_NS, Fingerprints
 from mikoshi.node.fleet import KEPT_RECORDS
 from tests.node.client import Built, Engine, Refusal, build, sha
 from tests.node.conftest import Start, poll
@@ -232,3 +235,13 @@ def test_old_records_of_the_fleet_go_but_those_that_are_needed(engine: Engine, s
     engine.call(messages.Settle(1, "done", 1, 5, (3,), {}))
     left = sorted(int(file.stem) for file in (site / "fleet").iterdir())
     assert left == [1, 3, *range(4, KEPT_RECORDS + 4)]
+
+
+def test_pruning_makes_no_file_of_the_current_tree_unknown(engine: Engine, site: Path, tmp_path: Path) -> None:
+    engine.deploy(1, numbered(1))
+    poll(lambda: time.time_ns() > (site / "current" / "same").stat().st_ctime_ns + REST_NS)
+    engine.deploy(2, numbered(2), 1, keep=1)
+    engine.deploy(3, numbered(3), 2, keep=1)
+    assert not (site / "deployments" / "1").exists()
+    kept = Fingerprints((site / "fingerprints").read_bytes(), machine.boot_id())
+    assert kept.known((site / "current" / "same").lstat()) == sha(b"same")

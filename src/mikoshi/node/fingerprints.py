@@ -86,7 +86,7 @@ class Fingerprints:
         self._used.add(inode)
 
     def linked(self, before: os.stat_result, after: os.stat_result) -> None:
-        """The file with status `before` got one more name and now has status `after`: a link changes ctime alone.
+        """The file with status `before` got or lost a name and now has status `after`: that changes ctime alone.
 
         An edit in between would have changed mtime too, since the file had been at rest before it was hashed.
         """

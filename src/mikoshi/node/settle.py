@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import json
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from typing import Any
 
 from mikoshi.core import retention
 from mikoshi.core.deployment import DONE, FAILED
+from mikoshi.core.errors import NotStaged
 from mikoshi.core.messages import Settle
 from mikoshi.core.retention import Standing
 from mikoshi.node import fleet
@@ -87,11 +90,27 @@ def prune(work: Workspace, stable: int, keep: int, protect: tuple[int, ...]) -> 
     ]
     current = work.deployments.current()
     seqs = retention.prunable(standing, current, stable, keep, frozenset(protect))
-    for seq in seqs:
-        work.leases.check()
-        _remove(work, seq)
+    with _names_may_go(work, current if seqs else 0):
+        for seq in seqs:
+            work.leases.check()
+            _remove(work, seq)
     work.journal.forget(set(seqs))
     return sorted(seqs)
+
+
+@contextmanager
+def _names_may_go(work: Workspace, current: int) -> Iterator[None]:
+    """Files of the current tree lose names in here, which changes their ctime: what is known of them stays known."""
+    tree = work.deployments.paths(current).tree
+    try:
+        names = [f"{tree}/{entry.path}" for entry in work.deployments.manifest(current).files()] if current else []
+        before = [(path, os.lstat(path)) for path in names]
+    except (NotStaged, OSError):
+        before = []  # an edited tree: it will be read again
+    yield
+    for path, status in before:
+        with suppress(OSError):  # gone meanwhile: nothing is known of it then
+            work.fingerprints.linked(status, os.lstat(path))
 
 
 def _is_staged(work: Workspace, seq: int) -> bool:

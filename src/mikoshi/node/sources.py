@@ -44,6 +44,7 @@ class Sources:
         self._mentioned: dict[int, Container[str]] = {}
         self._read: dict[int, dict[str, list[Entry]]] = {}
         self._chunks: dict[str, tuple[str, int]] | None = None
+        self._trees: dict[int, str] = {}
         self.damaged: set[str] = set()
 
     def find(self, digest: str, mode: int) -> Source | None:
@@ -87,8 +88,13 @@ class Sources:
             self._mentioned[seq] = {"", *map(bytes.decode, _DIGEST.findall(data))} if data else ()
         return self._mentioned[seq]
 
+    def _tree(self, seq: int) -> str:
+        if seq not in self._trees:
+            self._trees[seq] = self._deployments.paths(seq).tree
+        return self._trees[seq]
+
     def _good(self, seq: int, entry: Entry) -> Source | None:
-        path = os.path.join(self._deployments.paths(seq).tree, entry.path)
+        path = f"{self._tree(seq)}/{entry.path}"
         try:
             status = os.lstat(path)
             if matches(status, entry) and self._fingerprints.read(path, status) == entry.digest:

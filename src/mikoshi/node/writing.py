@@ -31,7 +31,7 @@ class TreeWriter:
 
     def path(self, name: str) -> str:
         """Where an entry of the tree stands."""
-        return os.path.join(self._tree, name) if name else self._tree
+        return f"{self._tree}/{name}" if name else self._tree
 
     def make_directories(self, layout: Layout) -> None:
         """Every directory of the layout, real and writable; whatever else stands there is removed."""
@@ -99,7 +99,7 @@ class TreeWriter:
         self._copy(self.path(name), Source(good, -1, os.lstat(good)), mode)
 
     def _changed(self, path: str) -> None:
-        self.changed_directories.add(os.path.dirname(path))
+        self.changed_directories.add(path.rpartition("/")[0])
 
     def _clone(self, path: str, source: Source, mode: int) -> bool:
         temporary = self._files.temporary(path)
@@ -121,7 +121,7 @@ class TreeWriter:
 
     def _link(self, path: str, source: Source) -> bool:
         try:
-            status = self._place_link(source.path, path)
+            self._place_link(source.path, path)
         except PermissionError:
             return False
         except OSError as error:
@@ -130,19 +130,16 @@ class TreeWriter:
             if error.errno == errno.EMLINK:
                 return False
             raise
-        self._fingerprints.linked(source.status, status)
         return True
 
-    def _place_link(self, good: str, path: str) -> os.stat_result:
+    def _place_link(self, good: str, path: str) -> None:
         before = os.lstat(good)
         try:
             self._files.link(good, path)
         except FileExistsError:
             self._replace_by_link(good, path)
-        after = os.lstat(path)
-        self._fingerprints.linked(before, after)
+        self._fingerprints.linked(before, os.lstat(path))
         self._changed(path)
-        return after
 
     def _replace_by_link(self, good: str, path: str) -> None:
         temporary = self._files.temporary(path)
