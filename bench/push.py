@@ -9,13 +9,14 @@ import argparse
 import shlex
 import sys
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from bench import memory, report, startup
 from bench.rounds import CONTENDERS, Amount, measure
 from mikoshi.testing.hosts import missing_requirements
 
-FULL = {1: Amount(5, 3), 3: Amount(5, 2), 10: Amount(3, 2), 50: Amount(3, 2)}
+FULL = {1: Amount(4, 3), 3: Amount(3, 3), 10: Amount(3, 2), 50: Amount(2, 1)}
 QUICK = {1: Amount(2, 2), 10: Amount(1, 2)}
 
 
@@ -29,6 +30,8 @@ def main(arguments: Sequence[str]) -> int:
     amounts = QUICK if options.quick else FULL
     if options.hosts:
         amounts = {count: amounts.get(count, Amount(1, 2)) for count in options.hosts}
+    if options.rounds:
+        amounts = {count: replace(amount, rounds=options.rounds) for count, amount in amounts.items()}
     results = measure(names, amounts, say)
     parts = [report.push(results, names, list(amounts))]
     if "startup" not in options.without:
@@ -53,6 +56,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--quick", action="store_true", help="fewer hosts and repetitions, no memory: minutes")
     parser.add_argument("--hosts", type=_counts, help="numbers of hosts, such as 1,3")
     parser.add_argument("--only", type=_names, help=f"of {', '.join(CONTENDERS)}")
+    parser.add_argument("--rounds", type=int, help="how often everything is measured, each time from nothing")
     parser.add_argument("--without", type=lambda text: text.split(","), default=[], help="startup,memory")
     parser.add_argument("--write", type=Path, metavar="PAGE", help="put the tables into this page")
     return parser

@@ -11,7 +11,7 @@ from statistics import median
 from bench.contenders.mikoshi import Mikoshi
 from bench.contenders.rsync import Rsync
 from bench.memory import Peak
-from bench.rounds import CASES, CHANGE, Results
+from bench.rounds import CASES, CHANGE, MOST_HOSTS, Results
 from bench.startup import Start
 
 BEGIN, END = "<!-- measured: begin -->", "<!-- measured: end -->"
@@ -34,8 +34,8 @@ def _seconds(results: Results, names: Sequence[str], count: int) -> str:
     rows = []
     for name in names:
         cells = [_cell(results, name, count, case) for case in CASES]
-        if any(cells):
-            rows.append([LABELS[name], *(cell or "not measured" for cell in cells)])
+        if any(cells) or count > MOST_HOSTS.get(name, count):
+            rows.append([LABELS[name], *(cell or "left out" for cell in cells)])
     title = f"### {count} {'host' if count == 1 else 'hosts'}"
     return f"{title}\n\nSeconds, and how many times rsync's.\n\n{table(['', *CASES], rows)}"
 
@@ -53,7 +53,7 @@ def _cpu(results: Results, names: Sequence[str], counts: Sequence[int]) -> str:
         cells = []
         for count in counts:
             costs = results.costs.get((name, count, CHANGE))
-            cells.append(f"{median(cost.cpu for cost in costs):.2f}" if costs else "not measured")
+            cells.append(f"{median(cost.cpu for cost in costs):.2f}" if costs else "left out")
         rows.append([LABELS[name], *cells])
     head = ["", *(_hosts(count) for count in counts)]
     title = "### CPU time of the deployer's side, one-file change"
