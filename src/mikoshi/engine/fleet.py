@@ -1,6 +1,7 @@
 """The nodes of an environment as the deployer holds them: sessions, what they show, and their leases.
 
-Leases are taken in the sorted order of the nodes' names, so that of two deployers one always gets all of them.
+The lease of the first node in the sorted order of names is taken alone, before all others: of two deployers for the
+same nodes, whoever gets that one gets all. The others follow side by side.
 """
 
 from __future__ import annotations
@@ -136,15 +137,23 @@ class Fleet:
         renewing: asyncio.Task[None] | None = None
         try:
             self._holder, self._message = holder, message
-            for node in sorted(self.sessions):
-                self.views[node] = await self._acquire(node, message, ttl)
-                self._held.add(node)
+            first, *others = sorted(self.sessions)
+            await self._hold(first, message, ttl)
+            # All are awaited, so that what was taken by then is known and given back; the first refusal is told.
+            answers = await asyncio.gather(*(self._hold(node, message, ttl) for node in others), return_exceptions=True)
+            for refused in answers:
+                if refused is not None:
+                    raise refused
             renewing = asyncio.create_task(self._renew(ttl / _RENEWALS, ttl))
             yield
         finally:
             if renewing is not None:
                 renewing.cancel()
             await self._release()
+
+    async def _hold(self, node: str, message: str, ttl: float) -> None:
+        self.views[node] = await self._acquire(node, message, ttl)
+        self._held.add(node)
 
     async def _acquire(self, node: str, message: str, ttl: float) -> NodeView:
         reply = await self.ask(node, Acquire(self._holder, message, ttl))
