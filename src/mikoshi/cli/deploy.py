@@ -30,13 +30,6 @@ def add_source(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Deploy; exit code 0 if everything runs it, else as the error says."""
-    from mikoshi.cli import context, deploying
-    from mikoshi.cli.planned import show_plan
+    from mikoshi.cli.deploying import carry_out
 
-    environment = context.environment(arguments, "deploy")
-    command = deploying.Command(arguments, environment, "deploy", deploying.printer(arguments))
-    if arguments.dry_run:
-        show_plan(deploying.run_plan(command, command.from_source), command)
-        return 0
-    deploying.run_deploy(command, command.from_source)
-    return 0
+    return carry_out(arguments, "deploy", lambda command: command.from_source)

@@ -231,6 +231,19 @@ async def _fleet(command: Command, wanted: Chosen) -> AsyncIterator[Fleet]:
             await command.stop_packing()
 
 
+def carry_out(arguments: argparse.Namespace, verb: str, choose: Callable[[Command], Chosen]) -> int:
+    """A verb that changes something: what it chooses is deployed, or with --dry-run only planned and shown."""
+    from mikoshi.cli.planned import show_plan
+
+    command = Command(arguments, context.environment(arguments, verb), verb, printer(arguments))
+    wanted = choose(command)
+    if arguments.dry_run:
+        show_plan(run_plan(command, wanted), command)
+    else:
+        run_deploy(command, wanted)
+    return 0
+
+
 def run_plan(command: Command, wanted: Chosen) -> Plan:
     """Make the plan and return it."""
 

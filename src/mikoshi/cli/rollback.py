@@ -21,13 +21,6 @@ def add_to(verbs: Verbs[Parser]) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Roll back; exit code 0 if everything runs the older deployment."""
-    from mikoshi.cli import context, deploying
-    from mikoshi.cli.planned import show_plan
+    from mikoshi.cli.deploying import carry_out
 
-    environment = context.environment(arguments, "rollback")
-    command = deploying.Command(arguments, environment, "rollback", deploying.printer(arguments))
-    if arguments.dry_run:
-        show_plan(deploying.run_plan(command, command.from_past), command)
-        return 0
-    deploying.run_deploy(command, command.from_past)
-    return 0
+    return carry_out(arguments, "rollback", lambda command: command.from_past)
