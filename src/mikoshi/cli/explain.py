@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from mikoshi.cli.texts import TEXTS
-from mikoshi.core.errors import DeployFailed, Interrupted, MikoshiError
+from mikoshi.core.errors import DeployFailed, MikoshiError
 
 
 @dataclass(frozen=True)
@@ -75,8 +75,3 @@ def _deploy_failed(error: DeployFailed) -> Explanation:
         7: "Look with `mikoshi status`, mend those nodes, then run the same command again: it goes on from there.",
     }[error.exit]
     return Explanation(f"{name} failed: {outcome}.{runs}", tuple(details), further)
-
-
-def interrupted(seq: int) -> Interrupted:
-    """What Ctrl-C in the middle of a command means for the user."""
-    return Interrupted(f"in deployment {seq}" if seq else "before anything was changed")

@@ -548,8 +548,3 @@ def brief(error: MikoshiError) -> str:
 def last_lines(text: str, count: int = 20) -> list[str]:
     """The last `count` lines of `text` that are not blank, for the `lines` of an error."""
     return [line for line in text.splitlines() if line.strip()][-count:]
-
-
-def places(errors: list[MikoshiError]) -> tuple[str, ...]:
-    """The nodes named by `errors`, sorted, each once."""
-    return tuple(sorted({error.node for error in errors if error.node}))

@@ -399,10 +399,3 @@ def _next_revert(state: State) -> Result:
         return state, actions
     outcome = PARTIAL if state.at(STUCK) else REVERTED
     return replace(state, phase=ENDED, outcome=outcome), (*actions, End(outcome))
-
-
-def revert_only(nodes: Iterable[str]) -> Result:
-    """A rollout that was interrupted, or given up for another: `nodes` are still to be brought back."""
-    order = tuple(nodes)
-    state = State(Policy(), order, dict.fromkeys(order, FLIPPED), phase=REVERTING, changed=True)
-    return _next_revert(state)

@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
+from functools import partial
 
 from mikoshi.core import rollout as r
 from mikoshi.core import transfer
@@ -43,6 +44,7 @@ from mikoshi.engine.content import Content, Spools
 from mikoshi.engine.fleet import Fleet
 from mikoshi.engine.session import NodeError
 from mikoshi.styles.push import commands
+from mikoshi.styles.push.reconcile import base_release
 
 _STAGE_TRIES = 2
 
@@ -157,18 +159,16 @@ class Attempt:
         session = self.fleet.sessions[node]
         settings = self.record.settings.for_host(node)
         environment = commands.environment_blob(settings, self.secrets, self.kept_secrets)
-        base = self.base_manifest(self._base(node))
-        request, blobs = commands.stage(
-            self.record.deployment, settings, (self.content.manifest, self.content.index), base, environment
-        )
+        content = (self.content.manifest, self.content.index)
+        stage = partial(commands.stage, self.record.deployment, settings, content, environment=environment)
+        base = self.base_manifest(base_release(self.fleet.views[node]))
         try:
+            request, blobs = stage(base=base)
             reply = await session.request(request, *blobs)
         except NodeError as refused:
             if not isinstance(refused.error, ContentMissing) or base is None:
                 raise
-            request, blobs = commands.stage(
-                self.record.deployment, settings, (self.content.manifest, self.content.index), None, environment
-            )
+            request, blobs = stage(base=None)
             reply = await session.request(request, *blobs)
         if reply.fields["staged"]:
             return 0, self.content.manifest.size()
@@ -187,11 +187,6 @@ class Attempt:
             await self.fleet.sessions[node].send_content(encoded)
             sent += size
             self.fleet.emit(StageProgress(node, sent, total))
-
-    def _base(self, node: str) -> str:
-        view = self.fleet.views[node]
-        kept = view.holds(view.current) or next(iter(reversed(view.kept)), None)
-        return kept.release if kept and kept.staged else ""
 
     async def _flip(self, node: str) -> r.Event:
         begun = self.fleet.clock.monotonic()

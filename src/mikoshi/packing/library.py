@@ -16,7 +16,6 @@ import os
 import tempfile
 from collections.abc import Collection, Iterator
 from pathlib import Path
-from typing import BinaryIO
 
 from mikoshi.core import release as releases
 from mikoshi.core import transfer
@@ -66,10 +65,6 @@ class Library:
         record = merged(before, record) if before else record
         _write(self._record_file(record.app, record.id), json.dumps(to_json(record)).encode())
         return record
-
-    def add_object(self, stream: BinaryIO, digest: str) -> None:
-        """Keep content that came from elsewhere. Raises ContentCorrupt if its digest is another, and DiskFull."""
-        self.objects.add_stream("object", stream, digest)
 
     # ── reading ────────────────────────────────────────────────────────────────────────────────────────────────
 

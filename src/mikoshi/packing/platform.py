@@ -10,7 +10,7 @@ import os
 import re
 import struct
 import sys
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 
 from mikoshi.core.platforms import platform_name
 from mikoshi.core.release import ANY_PLATFORM
@@ -62,15 +62,6 @@ def platforms_of_header(header: bytes) -> tuple[str, ...]:
 def release_platform(platforms: Iterable[str]) -> str:
     """The platform of a release that holds native code for `platforms`: "any", or their names joined by "+"."""
     return "+".join(sorted(set(platforms))) or ANY_PLATFORM
-
-
-def platform_files(files: Iterable[tuple[str, str]]) -> Mapping[str, list[str]]:
-    """Paths by platform, from pairs of path and joined platforms, for a message that names them."""
-    found: dict[str, list[str]] = {}
-    for path, platforms in files:
-        for name in platforms.split("+") if platforms else ():
-            found.setdefault(name, []).append(path)
-    return found
 
 
 def local_platform() -> str:
