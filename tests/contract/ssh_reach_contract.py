@@ -15,7 +15,7 @@ from mikoshi.core.errors import (
     HostUnreachable,
 )
 from mikoshi.testing.hosts import Host, HostKind
-from tests.contract.scenario import scenario, seconds
+from tests.contract.scenario import eventually, scenario, seconds
 from tests.contract.ssh_client import Client, at, listener, who
 from tests.contract.stand_in import Talk
 from tests.host_fixtures import StartHost
@@ -166,8 +166,10 @@ class SshReachContract:
         host = shared[HostKind.ROOT]
         relay = tmp_path / "relay.py"
         relay.write_text(_RELAY)
-        config = f"Host {host.name}\nProxyCommand /usr/bin/env VIA=1 python3 {relay} %h %p\nMatch all"
+        config = f"Host {host.name}\nProxyCommand /usr/bin/env VIA=1 python3 {relay} %h %p {tmp_path}/pid\nMatch all"
         await who(await client.transport(config).open(at(host)))
+        process = Path("/proc", (tmp_path / "pid").read_text())
+        assert await eventually(lambda: not process.exists())
 
     @scenario
     async def test_a_proxy_command_that_fails_is_unreachable_with_its_words(
@@ -184,6 +186,8 @@ _RELAY = """\
 import os, socket, sys, threading
 sys.stderr.write("about to connect\\n")
 sys.stderr.flush()
+with open(sys.argv[3], "w") as file:
+    file.write(str(os.getpid()))
 peer = socket.create_connection((sys.argv[1], int(sys.argv[2])))
 def up():
     while data := os.read(0, 65536):

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import random
-import shlex
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, field
 from typing import Any
@@ -13,7 +12,7 @@ import asyncssh
 
 from mikoshi.adapters.transports.known_hosts import Trust
 from mikoshi.adapters.transports.progress import Progress
-from mikoshi.adapters.transports.proxy_complaints import complaints
+from mikoshi.adapters.transports.proxy_command import ProxyCommand
 from mikoshi.adapters.transports.settings import Settings, read_settings
 from mikoshi.adapters.transports.ssh_options import KEEPALIVES, SshOptions, jump_address, place
 from mikoshi.core.address import Address
@@ -35,14 +34,17 @@ _CIPHERS = "^aes128-gcm@openssh.com,aes256-gcm@openssh.com"
 
 @dataclass
 class Connection:
-    """A login and the logins that it goes through, outermost last."""
+    """A login and what it goes through: other logins, outermost last, or a command."""
 
     ssh: asyncssh.SSHClientConnection
     via: Connection | None = None
+    proxy: ProxyCommand | None = None
 
     def abort(self) -> None:
         """Drop all of it at once."""
         self.ssh.abort()
+        if self.proxy is not None:
+            self.proxy.end()
         if self.via is not None:
             self.via.abort()
 
@@ -50,6 +52,8 @@ class Connection:
         """Say goodbye on all of it, and wait until it is gone."""
         self.ssh.close()
         await self.ssh.wait_closed()
+        if self.proxy is not None:
+            self.proxy.end()
         if self.via is not None:
             await self.via.close()
 
@@ -133,7 +137,7 @@ async def _reach(address: Address, via: Connection | None, way: _Way) -> Connect
             for spec in settings.jumps:
                 via = await _reach(_jump(way, spec), via, way)
                 undo.callback(via.abort)
-        connection = Connection(await _connect(address, settings, via, way), via)
+        connection = await _connect(address, settings, via, way)
         undo.pop_all()
         return connection
 
@@ -145,33 +149,47 @@ def _jump(way: _Way, spec: str) -> Address:
         raise SshConfigUnusable(str(way.options.config or "~/.ssh/config"), "ProxyJump", spec) from None
 
 
-async def _connect(
-    address: Address, settings: Settings, via: Connection | None, way: _Way
-) -> asyncssh.SSHClientConnection:
+async def _connect(address: Address, settings: Settings, via: Connection | None, way: _Way) -> Connection:
     """Connect once, and again while the host drops us before it says who it is: sshd's MaxStartups does that."""
-    with complaints(bool(settings.proxy_command) and via is None) as heard:
-        arguments = _arguments(address, settings, via, way.options, heard.path)
-        reason = ""
-        for attempt in range(_ATTEMPTS):
-            if attempt:
-                await asyncio.sleep(random.uniform(0.5, 1.5) * _PAUSE * 2**attempt)
-            way.progress.phase = "connect"
-            way.progress.traffic.connects += 1
-            watcher = _Watcher(way.progress, settings.trust)
-            try:
-                return await asyncssh.connect(client_factory=lambda seen=watcher: seen, **arguments)
-            except (asyncssh.ConnectionLost, ConnectionResetError, BrokenPipeError) as error:
-                if watcher.authenticating or watcher.shown or not watcher.connected:
-                    raise _explained(error, watcher, settings) from None
-                reason = heard.read() or reason or str(error)
-            except (asyncssh.Error, OSError, ValueError) as error:
+    arguments = _arguments(address, settings, via, way.options)
+    reason = ""
+    for attempt in range(_ATTEMPTS):
+        if attempt:
+            await asyncio.sleep(random.uniform(0.5, 1.5) * _PAUSE * 2**attempt)
+        way.progress.phase = "connect"
+        way.progress.traffic.connects += 1
+        watcher = _Watcher(way.progress, settings.trust)
+        try:
+            proxy = ProxyCommand.start("" if via else settings.proxy_command)
+        except OSError as error:
+            raise _explained(error, watcher, settings) from None
+        try:
+            return Connection(await _greet(watcher, proxy, arguments), via, proxy)
+        except (asyncssh.ConnectionLost, ConnectionResetError, BrokenPipeError) as error:
+            if watcher.authenticating or watcher.shown or not watcher.connected:
                 raise _explained(error, watcher, settings) from None
-        raise HostUnreachable(place(settings.host, settings.port), reason)
+            reason = (proxy.last_words if proxy else "") or reason or str(error)
+        except (asyncssh.Error, OSError, ValueError) as error:
+            raise _explained(error, watcher, settings) from None
+    raise HostUnreachable(place(settings.host, settings.port), reason)
 
 
-def _arguments(
-    address: Address, settings: Settings, via: Connection | None, options: SshOptions, errors: str
-) -> dict[str, Any]:
+async def _greet(
+    watcher: _Watcher, proxy: ProxyCommand | None, arguments: dict[str, Any]
+) -> asyncssh.SSHClientConnection:
+    """Connect once, through `proxy` if there is one, which ends if that fails."""
+    if proxy is None:
+        return await asyncssh.connect(client_factory=lambda: watcher, **arguments)
+    try:
+        return await asyncssh.connect(client_factory=lambda: watcher, sock=proxy.socket, **arguments)
+    except BaseException:
+        if not watcher.connected:  # nobody took it
+            proxy.socket.close()
+        proxy.end()
+        raise
+
+
+def _arguments(address: Address, settings: Settings, via: Connection | None, options: SshOptions) -> dict[str, Any]:
     """asyncssh.connect's arguments: what must not be left to its own reading of the configuration."""
     identities, trust = settings.identities, settings.trust
     arguments: dict[str, Any] = {
@@ -195,11 +213,6 @@ def _arguments(
         "keepalive_interval": options.keepalive,
         "keepalive_count_max": KEEPALIVES,
     }
-    if errors:
-        # asyncssh takes the command's complaints for what the host says, and the end of that pipe for the end of the
-        # connection: so it stays open, unused, as descriptor 9. And it runs the command without a shell.
-        run = f"exec 9>&2 2>{shlex.quote(errors)}; exec {settings.proxy_command}"
-        arguments["proxy_command"] = ["/bin/sh", "-c", run]
     if "Ciphers" not in settings.chosen:
         arguments["encryption_algs"] = _CIPHERS
     if "HostKeyAlgorithms" not in settings.chosen:
