@@ -8,7 +8,7 @@ from typing import Any, get_type_hints
 
 import pytest
 
-from mikoshi.cli.explain import exit_code, explain
+from mikoshi.cli.explain import DERIVED, exit_code, explain
 from mikoshi.cli.output import error_text
 from mikoshi.cli.texts import TEXTS
 from mikoshi.core.errors import (
@@ -17,6 +17,8 @@ from mikoshi.core.errors import (
     HealthFailed,
     HostUnreachable,
     MikoshiError,
+    PortTaken,
+    ProcessEnded,
     error_types,
     from_wire,
     to_wire,
@@ -40,7 +42,7 @@ def test_every_error_explains_itself_in_full(name: str) -> None:
     error = sample(error_types()[name]).on("web1", "stage")
     text = error_text(explain(error))
     assert text.startswith("mikoshi: ")
-    assert not re.search(r"\{[a-z_]+\}", text), "a fact was not filled in"
+    assert not re.search(r"\{(?!fd\})[a-z_]+\}", text), "a fact was not filled in"  # {fd} is meant: users write it
     assert exit_code(error) in (1, 2, 3, 4, 5, 6, 7, 130)
 
 
@@ -59,7 +61,7 @@ def test_no_sentence_is_left_over_for_an_error_that_is_gone() -> None:
 
 @pytest.mark.parametrize("name", sorted(TEXTS))
 def test_sentences_name_only_facts_that_the_error_has(name: str) -> None:
-    known = {*error_types()[name].fact_names, "node"}
+    known = {*error_types()[name].fact_names, *DERIVED.get(name, ()), "node"}
     for text in TEXTS[name]:
         used = {part for _, part, _, _ in string.Formatter().parse(text) if part}
         assert used <= known
@@ -77,6 +79,22 @@ def test_output_of_the_application_stands_below_its_failure() -> None:
     assert "deployment 3 failed: every node that had changed went back. Deployment 2 runs." in text
     assert "web1: web is not healthy after 30.0 s" in text
     assert text.index("│ boom") < text.index("│ bang")
+
+
+def test_an_end_is_told_as_people_say_it() -> None:
+    def told(status: int, opened: str = "") -> str:
+        return error_text(explain(ProcessEnded("web", status, "trial", [], opened).on("web1")))
+
+    assert told(3).rstrip() == "mikoshi: web1: web ended with status 3 on trial"
+    assert "web was killed by SIGKILL on trial" in told(-9)
+    assert "It has to stay in the foreground." in told(0)
+    assert "web opened 127.0.0.1:8080 itself" in told(1, "127.0.0.1:8080")
+    assert "gunicorn --bind fd://{fd}" in told(1, "127.0.0.1:8080")
+
+
+def test_who_has_a_port_is_named() -> None:
+    assert "process 7 (nginx) does already" in error_text(explain(PortTaken("web", "127.0.0.1:80", 7, "nginx")))
+    assert "a process that cannot be seen" in error_text(explain(PortTaken("web", "127.0.0.1:80", 0, "")))
 
 
 def test_all_problems_of_a_configuration_are_listed() -> None:

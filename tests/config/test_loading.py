@@ -23,7 +23,7 @@ BROKEN = {
     "process": ("process.web.listen = 0", "process.web.listen: expected "),
     "health": ('process.web.health.within = "1"', "process.web.health.within: expected "),
     "style": ('defaults.style = "post"', "defaults.style: expected "),
-    "later": ('defaults.domains = ["x"]', "defaults.domains: not supported yet"),
+    "later": ('defaults.assets = ["x"]', "defaults.assets: not supported yet"),
     "unknown": ("defaults.kep = 5", 'defaults.kep: unknown key; did you mean "keep"?'),
     "vars": ("defaults.vars.A = 1", "defaults.vars.A: expected a string"),
     "secrets": ('defaults.secrets = "A"', "defaults.secrets: expected a list of names"),
@@ -135,3 +135,19 @@ def test_reading_a_configuration_imports_nothing_heavy(tmp_path: Path) -> None:
     )
     done = subprocess.run([sys.executable, "-c", code, str(tmp_path)], capture_output=True, text=True, check=True)
     assert done.stdout == "[]\n"
+
+
+def test_two_environments_cannot_have_one_port_on_one_host() -> None:
+    text = """app = "shop"
+[process.web]
+listen = 8080
+[env.production]
+hosts = ["web1", "me@web2"]
+[env.staging]
+hosts = ["WEB2"]
+"""
+    (problem,) = problems_of(text)
+    assert problem.startswith(
+        "mikoshi.toml:6: env.staging.process: port 8080 on WEB2 is taken by env.production (line 3)"
+    )
+    assert problems_of(text + "process.web.listen = 8081\n") == []

@@ -95,6 +95,9 @@ def test_every_value_is_shown_with_the_line_it_comes_from() -> None:
         "release.build[0].run": ('"make"', "mikoshi.toml:5"),
         "release.build[0].outputs": ('["built/"]', "mikoshi.toml:6"),
         "process.web.listen": ("8080", "mikoshi.toml:8"),
+        "process.web.instances": ("1", "default"),
+        "process.web.stop.signal": ('"TERM"', "default"),
+        "process.web.stop.within": ('"30s"', "default"),
         "process.web.health.path": ('"/up"', "mikoshi.toml:9"),
         "process.web.health.within": ('"5s"', "mikoshi.toml:32"),
         "style": ('"push"', "default"),
@@ -111,6 +114,7 @@ def test_every_value_is_shown_with_the_line_it_comes_from() -> None:
         "secrets": ("[]", "default"),
         "secrets_from": ('".mikoshi/secrets.production"', "default"),
         "shared": ('["media/"]', "mikoshi.toml:21"),
+        "domains": ("[]", "default"),
         "restart.run": ('"again"', "mikoshi.toml:26"),
         "restart.within": ('"5m"', "default"),
         "hooks.before_activate.run": ('"a"', "mikoshi.toml:16"),
@@ -152,12 +156,12 @@ def test_a_pinned_key_reaches_its_host_and_no_other() -> None:
 
 def test_what_a_person_should_know_is_noted() -> None:
     found = production('[process.web]\ncommand = "x"\nlisten = 80\n[env.production]\nhosts = ["local"]')
-    assert found.notes == (
-        "process.web: command is not run yet: set `restart` to start the application",
-        "nothing restarts process.web: its health check may be answered by what ran before",
-    )
+    assert found.notes == ()
+    watched = production('[process.web]\nlisten = 80\n[env.production]\nhosts = ["local"]')
+    text = "without `command` or `restart` its health check may be answered by what ran before"
+    assert watched.notes == (f"nothing starts process.web: {text}",)
     told = production('[defaults]\nrestart = "x"\n[process.web]\ncommand = "x"\n[env.production]\nhosts = ["local"]')
     assert told.notes == (
-        "process.web: command is not run yet: `restart` starts the application",
+        "process.web: command is not run: `restart` starts the application, and requests may fail meanwhile",
         "no process has `listen`: health is not checked",
     )

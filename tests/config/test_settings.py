@@ -23,7 +23,11 @@ hosts = ["web1", { ssh = "web2", vars = { A = "1", B = "2" } }, { ssh = "web3", 
 WEB = {
     "command": "serve",
     "listen": "127.0.0.1:8080",
-    "health": {"path": "/", "within": 30.0, "explicit": False},
+    "health": {"path": "/", "within": 30.0, "explicit": False, "site": ""},
+    "instances": 1,
+    "stop": {"signal": "TERM", "within": 30.0},
+    "replace": "",
+    "limits": {},
 }
 
 
@@ -42,6 +46,22 @@ def test_settings_hold_what_reaches_the_application_and_hosts_only_what_differs(
         "secrets": {"KEY": "mac"},
     }
     assert settings_from_json(settings.to_json()) == settings
+
+
+def test_how_processes_are_kept_is_a_setting_and_checks_ask_for_the_first_domain() -> None:
+    kept = """listen = 8080
+instances = 2
+replace = "stop-first"
+limits = { memory = "64M", cpu = 1 }
+stop = { signal = "SIGQUIT", within = "1m" }
+"""
+    text = BASE.replace("listen = 8080\n", kept)
+    text = text.replace("[env.production]\n", '[env.production]\ndomains = ["Shop.example.com", "b.example.com"]\n')
+    web = settings_of(production(text), {"KEY": "mac"}).to_json()["processes"]["web"]
+    assert web["health"]["site"] == "shop.example.com"
+    assert (web["instances"], web["replace"]) == (2, "stop-first")
+    assert web["limits"] == {"memory": 64 << 20, "cpu": 1.0}
+    assert web["stop"] == {"signal": "QUIT", "within": 60.0}
 
 
 def test_a_host_gets_its_own_values_out_of_them() -> None:

@@ -27,11 +27,16 @@ from mikoshi.node.steps import (
     Verdict,
 )  # fmt: skip
 from tests.node.client import Engine, EngineGone, Refusal, build
+from tests.node.runner.ground import Site, application, failures, load
 from tests.node.web import Web
 
 WHEN = ("before", "after")
 HOOKS = ("before_activate", "restart", "after_activate")
-STEPS = [f"{kind.__name__}.{step.value}" for step in Step for kind in (StepBegun, StepEnded)]
+KEPT_BY_RUNNER = (Step.TRIAL, Step.SERVE)
+STEPS = [
+    f"{kind.__name__}.{step.value}" for step in Step if step not in KEPT_BY_RUNNER for kind in (StepBegun, StepEnded)
+]
+RUNNER_STEPS = [f"{kind.__name__}.{step.value}" for step in KEPT_BY_RUNNER for kind in (StepBegun, StepEnded)]
 ATTEMPT = [f"{AttemptBegun.__name__}.{ACTIVATE}", f"{Verdict.__name__}.done", f"{AttemptEnded.__name__}.{ACTIVATE}"]
 WAY_BACK = [
     f"{AttemptBegun.__name__}.{REVERT}",
@@ -87,7 +92,7 @@ def current(path: Path) -> tuple[str, bytes]:
 def test_every_record_of_the_union_has_a_case() -> None:
     cases = {name.partition(".")[0] for name in (*STEPS, *ATTEMPT, *WAY_BACK, *REPAIR)}
     assert cases == {kind.__name__ for kind in RECORDS}
-    assert {name.partition(".")[2] for name in STEPS} == {step.value for step in Step}
+    assert {name.partition(".")[2] for name in (*STEPS, *RUNNER_STEPS)} == {step.value for step in Step}
 
 
 @pytest.mark.parametrize(("name", "when"), list(itertools.product([*STEPS, *ATTEMPT], WHEN)))
@@ -116,6 +121,55 @@ def test_a_killed_deploy_goes_on(tmp_path: Path, web: Web, name: str, when: str)
     assert (view.current, view.interrupted, [kept.seq for kept in view.kept]) == (3, "", [2, 3])
     assert view.kept[-1].verdict == "done"
     assert entries == [{"seq": 1}, {"seq": 2}, {"seq": 3}]
+
+
+@pytest.fixture
+def runner_site(tmp_path: Path) -> Iterator[Site]:
+    """A place for an application that the runner keeps."""
+    made = Site(tmp_path)
+    try:
+        yield made
+    finally:
+        made.close()
+
+
+@pytest.mark.parametrize(("name", "when"), list(itertools.product(RUNNER_STEPS, WHEN)))
+def test_a_killed_hand_over_goes_on(runner_site: Site, name: str, when: str) -> None:
+    site = runner_site
+    site.deploy()
+    with load(site, threads=2) as counts:
+        with dying(2, name, when) as engine:
+            engine.begin(site.base)
+            with pytest.raises(EngineGone):
+                engine.deploy(2, application(), 1, site.settings())
+        assert site.serving() in (1, 2)
+        with Engine() as engine:
+            engine.begin(site.base)
+            engine.deploy(2, application(), 1, site.settings())
+            view = engine.hello(site.base)
+    assert failures(counts) == {}
+    assert (view.current, view.interrupted, site.serving()) == (2, "", 2)
+    assert [(row["seq"], row["ends"]) for row in site.ask("status")["processes"]] == [(2, 0)]
+
+
+@pytest.mark.parametrize("when", WHEN)
+@pytest.mark.parametrize("name", ["StepBegun.serve", "StepEnded.serve"])
+def test_a_killed_way_back_of_a_hand_over_goes_on(runner_site: Site, name: str, when: str) -> None:
+    site = runner_site
+    site.deploy()
+    with load(site, threads=2) as counts:
+        with dying(1, name, when) as engine:
+            engine.begin(site.base)
+            engine.stage_fully(2, application("crash-in-public"), site.settings())
+            with pytest.raises(EngineGone):
+                engine.call(messages.Activate(2, 1))
+        with Engine() as engine:
+            engine.begin(site.base)
+            engine.call(messages.Revert(1))
+            assert engine.call(messages.Revert(1)) == {"changed": False}
+    assert failures(counts) == {}
+    assert site.serving() == 1
+    assert [row["seq"] for row in site.ask("status")["processes"]] == [1]
 
 
 @pytest.mark.parametrize(("name", "when"), list(itertools.product(WAY_BACK, WHEN)))

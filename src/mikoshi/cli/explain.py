@@ -6,10 +6,11 @@ and that they fit its facts.
 
 from __future__ import annotations
 
+import signal
 from dataclasses import dataclass
 
-from mikoshi.cli.texts import TEXTS
-from mikoshi.core.errors import DeployFailed, MikoshiError
+from mikoshi.cli.texts import TEXTS, USE_THE_SOCKET
+from mikoshi.core.errors import DeployFailed, MikoshiError, PortTaken, ProcessEnded, SocketNotUsed
 
 
 @dataclass(frozen=True)
@@ -33,8 +34,45 @@ def explain(error: MikoshiError) -> Explanation:
     what, further = TEXTS[type(error).__name__]
     facts = {name: _shown(value) for name, value in error.facts().items()}
     where = f"{error.node}: " if error.node and "{node}" not in what else ""
-    filled = {**facts, "node": error.node or "the node"}
+    filled = {**facts, **_derived(error), "node": error.node or "the node"}
     return Explanation(where + what.format_map(filled), _details(error), further.format_map(filled))
+
+
+# What a text may name besides the error's own facts: made of several, or of a number nobody knows by heart.
+DERIVED: dict[str, frozenset[str]] = {
+    "PortTaken": frozenset({"owner"}),
+    "ProcessEnded": frozenset({"ended", "when", "remedy"}),
+    "SocketNotUsed": frozenset({"opened"}),
+}
+_PHASES = {"trial": "on trial", "start": "as it began to serve", "watch": "after it had begun to serve"}
+
+
+def _derived(error: MikoshiError) -> dict[str, str]:
+    match error:
+        case PortTaken():
+            known = f"process {error.pid} ({error.name})" if error.pid else "a process that cannot be seen"
+            return {"owner": known}
+        case ProcessEnded():
+            return _ended(error)
+        case SocketNotUsed():
+            return {"opened": f"; it opened port {error.opened} itself" if error.opened else ""}
+        case _:
+            return {}
+
+
+def _ended(error: ProcessEnded) -> dict[str, str]:
+    when = _PHASES.get(error.phase, error.phase)
+    if error.opened:
+        ended = f"opened {error.opened} itself, which the runner has open for it, and ended"
+        return {"ended": ended, "when": when, "remedy": USE_THE_SOCKET}
+    if error.status < 0:
+        try:
+            name = signal.Signals(-error.status).name
+        except ValueError:
+            name = str(-error.status)
+        return {"ended": f"was killed by {name}", "when": when, "remedy": ""}
+    remedy = "It has to stay in the foreground." if error.status == 0 else ""
+    return {"ended": f"ended with status {error.status}", "when": when, "remedy": remedy}
 
 
 def _shown(value: object) -> object:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+USE_THE_SOCKET = "Use the socket that it is given, for instance: gunicorn --bind fd://{fd} … or $LISTEN_FDS."
+
 TEXTS: dict[str, tuple[str, str]] = {
     "MikoshiError": ("something went wrong", ""),
     "UsageError": ("this cannot be done", ""),
@@ -177,5 +179,17 @@ TEXTS: dict[str, tuple[str, str]] = {
         "Raise its `within` if it needs it.",
     ),
     "HealthFailed": ("{process} is not healthy after {seconds} s: {url} answers {answer}", ""),
+    "PortTaken": (
+        "{process} cannot listen on {address}: {owner} does already",
+        "Stop it, or give the process another `listen`. Nothing that runs was touched.",
+    ),
+    "AddressUnusable": ("{process} cannot listen on {address}: {reason}", "Choose an address that the host has."),
+    "ProcessEnded": ("{process} {ended} {when}", "{remedy}"),
+    "ProcessNotStarted": ("{process} cannot be started: {reason}", ""),
+    "SocketNotUsed": (
+        "{process} took no connection from its socket in {seconds} s{opened}",
+        USE_THE_SOCKET.replace("{", "{{").replace("}", "}}"),
+    ),
+    "RunnerUnavailable": ("the process runner is not to be had: {reason}", "Its log is log/runner.log on the host."),
     "Interrupted": ("interrupted {done}", "Run the same command again to go on."),
 }

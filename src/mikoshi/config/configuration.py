@@ -12,7 +12,7 @@ from pathlib import Path
 
 from mikoshi.config.build import environment_of
 from mikoshi.config.check import checked
-from mikoshi.config.consistency import check_levels
+from mikoshi.config.consistency import check_environments, check_levels
 from mikoshi.config.document import Node, read_document
 from mikoshi.config.levels import Levels, levels_of
 from mikoshi.config.merge import table
@@ -109,6 +109,7 @@ def read(data: bytes, file: Path, shown_as: str = FILE) -> Configuration:
     _check_whole(document, problems)
     for one in levels.values():
         check_levels(one, problems)
+    check_environments(levels.values(), problems)
     if problems.found:
         raise ConfigInvalid(problems=problems.shown(shown_as))
     return Configuration(

@@ -110,6 +110,27 @@ def _ports_distinct(levels: Levels, problems: Problems) -> None:
                     problems.add(listen.place, text)
 
 
+def check_environments(levels: Iterable[Levels], problems: Problems) -> None:
+    """Note environments that would listen in the same place on one host."""
+    seen: dict[tuple[tuple[str, int, str], str], tuple[str, Node]] = {}
+    for one in levels:
+        for level in one.hosts:
+            address = _address(level)
+            for process in table(level.processes).values():
+                listen = process.get("listen")
+                if address and listen and not listen.bad:
+                    place = (same_node(address), listen.parsed.rpartition(":")[2])
+                    name, first = seen.setdefault(place, (one.name, listen))
+                    if name != one.name:
+                        _note_clash(one, address, listen, name, first, problems)
+
+
+def _note_clash(levels: Levels, address: Address, listen: Node, other: str, first: Node, problems: Problems) -> None:
+    port = listen.parsed.rpartition(":")[2]
+    text = f"port {port} on {address.name} is taken by env.{other} (line {first.place.line})"
+    problems.add(_missing(levels, "process"), f"{text}; give one of the two another `listen`")
+
+
 def _secrets_apart(levels: Levels, problems: Problems) -> None:
     secrets = levels.settings.get("secrets")
     names = [node for node in (secrets.value if secrets else ()) if not node.bad]

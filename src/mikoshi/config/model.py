@@ -34,13 +34,34 @@ class Health:
 
 
 @dataclass(frozen=True)
+class Stop:
+    """How a process is told to stop, by a signal's name without SIG, and how long it may take, in seconds."""
+
+    signal: str = "TERM"
+    within: float = 30.0
+
+
+@dataclass(frozen=True)
+class Limits:
+    """What one instance may use: bytes of memory, processor cores, open files. None: no limit."""
+
+    memory: int | None = None
+    cpu: float | None = None
+    files: int | None = None
+
+
+@dataclass(frozen=True)
 class Process:
-    """One `[process.NAME]`. `listen` is "ADDRESS:PORT" or "" for none."""
+    """One `[process.NAME]`. `listen` is "ADDRESS:PORT" or "" for none; `replace` "" leaves the order to that."""
 
     name: str
     command: str = ""
     listen: str = ""
     health: Health = field(default_factory=Health)
+    instances: int = 1
+    stop: Stop = field(default_factory=Stop)
+    replace: str = ""
+    limits: Limits = field(default_factory=Limits)
 
 
 @dataclass(frozen=True)
@@ -111,6 +132,7 @@ class Environment:
     shared: tuple[str, ...] = ()
     hooks: Mapping[str, Command] = field(default_factory=dict)
     restart: Command | None = None
+    domains: tuple[str, ...] = ()
     rollout: Policy = field(default_factory=Policy)
     keep: int = 5
     ssh: SshConfig = field(default_factory=SshConfig)

@@ -11,19 +11,21 @@ def notes_of(environment: Environment) -> tuple[str, ...]:
 
 
 def _commands(environment: Environment) -> list[str]:
-    starts = "`restart` starts the application" if environment.restart else "set `restart` to start the application"
+    if not environment.restart:
+        return []
     return [
-        f"process.{name}: command is not run yet: {starts}"
+        f"process.{name}: command is not run: `restart` starts the application, and requests may fail meanwhile"
         for name, process in environment.processes.items()
         if process.command
     ]
 
 
 def _start(environment: Environment) -> list[str]:
-    listens = [name for name, process in environment.processes.items() if process.listen]
+    listens = [name for name, process in environment.processes.items() if process.listen and not process.command]
     if environment.restart or not listens:
         return []
-    return [f"nothing restarts process.{listens[0]}: its health check may be answered by what ran before"]
+    text = "without `command` or `restart` its health check may be answered by what ran before"
+    return [f"nothing starts process.{listens[0]}: {text}"]
 
 
 def _health(environment: Environment) -> list[str]:

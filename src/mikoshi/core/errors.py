@@ -484,6 +484,57 @@ class HealthFailed(NodeFailure):
 # ── the whole deploy ───────────────────────────────────────────────────────────────────────────────────────────
 
 
+class PortTaken(NodeFailure):
+    """A process's address is in use. `pid` and `name` say by which process; 0 and "" where that cannot be seen."""
+
+    process: str
+    address: str
+    pid: int
+    name: str
+
+
+class AddressUnusable(NodeFailure):
+    """A process cannot listen where it is configured to, for another reason than that somebody else does."""
+
+    process: str
+    address: str
+    reason: str
+
+
+class ProcessEnded(NodeFailure):
+    """A process ended though it was to stay. `status`: its exit status, negative for a signal; `phase`: "trial",
+    "start" or "watch"; `lines` its last output; `opened` an address that it opened itself, or tried to, or ""."""
+
+    process: str
+    status: int
+    phase: str
+    lines: list[str]
+    opened: str
+
+
+class ProcessNotStarted(NodeFailure):
+    """A process could not be started at all."""
+
+    process: str
+    reason: str
+
+
+class SocketNotUsed(NodeFailure):
+    """A process took no connection from the socket that it was given. `opened`: an address it opened itself, or ""."""
+
+    process: str
+    address: str
+    opened: str
+    seconds: float
+    lines: list[str]
+
+
+class RunnerUnavailable(NodeFailure):
+    """The node's process runner cannot be started, does not answer, or speaks another protocol."""
+
+    reason: str
+
+
 class DeployFailed(MikoshiError):
     """How a deploy that failed ended. `causes` keep their own types; `changed` are nodes that need a person.
 

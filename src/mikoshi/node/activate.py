@@ -43,13 +43,15 @@ def activate(work: Workspace, seq: int, previous: int) -> bool:
     boot = machine.boot_id()
     finished = state.finished(seq, ACTIVATE, boot)
     if work.deployments.current() != seq:
-        finished -= {Step.SWITCH, Step.RESTART, Step.HEALTH}
+        finished -= {Step.SWITCH, Step.SERVE, Step.RESTART, Step.HEALTH}
     if not state.under_way(seq, ACTIVATE):
         work.journal.add(AttemptBegun(seq, ACTIVATE, previous, boot))
     flip = Flip(work, stored, finished)
     steps: list[Callable[[], None]] = [
         partial(flip.hook, Step.BEFORE_ACTIVATE),
+        flip.trial,
         flip.switch,
+        flip.serve,
         flip.restart,
         flip.health,
         partial(flip.hook, Step.AFTER_ACTIVATE),

@@ -8,11 +8,9 @@ from typing import Any
 from mikoshi.core.deployment import Deployment, Settings
 from mikoshi.core.errors import ProtocolMismatch, SecretsMissing, TreeEdited
 from mikoshi.node import envfile
-from mikoshi.node.machine import User
 from mikoshi.node.workspace import Workspace
 
 KEEP = "$keep"
-PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 
 
 def environment_of(
@@ -69,16 +67,3 @@ def read(work: Workspace, seq: int) -> dict[str, str]:
         return envfile.decode(data)
     except ValueError as error:
         raise TreeEdited(seq, ["env"]) from error
-
-
-def for_command(values: Mapping[str, str], user: User) -> dict[str, str]:
-    """The whole environment of a command: nothing of the engine's own session is in it."""
-    base = {
-        "PATH": PATH,
-        "HOME": user.home,
-        "USER": user.name,
-        "LOGNAME": user.name,
-        "LANG": "C.UTF-8",
-        "SHELL": "/bin/sh",
-    }
-    return {**base, **values}

@@ -10,6 +10,7 @@ from mikoshi.core.errors import HealthFailed
 from mikoshi.node import health, processes
 from mikoshi.node.deployments import Stored
 from mikoshi.node.redact import of_deployment
+from mikoshi.node.runner.handover import Handover, has_runner, stop_all
 from mikoshi.node.steps import Step, TreeFoundEdited, TreeRepaired
 from mikoshi.node.verify import differences, edited
 from mikoshi.node.workspace import Workspace
@@ -61,17 +62,37 @@ class Flip:
         with work.step(Step.SWITCH, seq):
             point_current(work, seq)
 
+    def trial(self) -> None:
+        """Prove the processes that the runner is to keep, where no request from outside can reach them."""
+        if has_runner(self._stored) and Step.TRIAL not in self._finished:
+            with self._work.step(Step.TRIAL, self._stored.seq):
+                Handover(self._work, self._stored).trial()
+
+    def serve(self) -> None:
+        """Let the runner's new generation serve and the old one finish; without one, end what a runner still has."""
+        if Step.SERVE in self._finished:
+            return
+        if has_runner(self._stored):
+            with self._work.step(Step.SERVE, self._stored.seq):
+                Handover(self._work, self._stored).serve()
+        elif self._work.runner.running:
+            with self._work.step(Step.SERVE, self._stored.seq):
+                stop_all(self._work)
+
     def health(self) -> None:
         """Wait until every process that listens is healthy. Raises HealthFailed with the restart's last lines."""
         checks = health.checks_of(self._stored.settings)
-        if not checks or Step.HEALTH in self._finished:
+        if not checks or has_runner(self._stored) or Step.HEALTH in self._finished:
             return
         with self._work.step(Step.HEALTH, self._stored.seq):
             check_health(self._work, self._stored)
 
 
 def check_health(work: Workspace, stored: Stored) -> None:
-    """Wait for every process that listens. Raises HealthFailed with the restart's last lines."""
+    """Wait for every process that listens. Raises HealthFailed with the restart's last lines, and ProcessEnded for
+    a process of the runner's that did not stay."""
+    if has_runner(stored):
+        Handover(work, stored).watch()
     for check in health.checks_of(stored.settings):
         try:
             health.wait_healthy(check, [])

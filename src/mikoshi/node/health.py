@@ -14,13 +14,17 @@ from mikoshi.core.errors import HealthFailed
 
 INTERVAL = 0.1
 TRY_LIMIT = 2.0
+WITHIN = 30.0
 _STATUS_LINE = re.compile(rb"HTTP/1\.[01] ([0-9]{3})[ \r\n]")
 _ANY = {"0.0.0.0": "127.0.0.1", "::": "::1", "": "127.0.0.1", "*": "127.0.0.1"}
 
 
 @dataclass(frozen=True)
 class Check:
-    """One process's check. `explicit`: the answer must be 2xx or 3xx, otherwise anything below 500 will do."""
+    """One process's check. `explicit`: the answer must be 2xx or 3xx, otherwise anything below 500 will do.
+
+    `site` is the name that the application is reached by, over HTTPS; "" if it is not known.
+    """
 
     process: str
     host: str
@@ -28,6 +32,7 @@ class Check:
     path: str
     within: float
     explicit: bool
+    site: str = ""
 
     @property
     def url(self) -> str:
@@ -54,8 +59,9 @@ def _check(name: str, process: Mapping[str, Any]) -> Check:
         _ANY.get(host, host),
         int(port),
         str(health.get("path", "/")),
-        float(health.get("within", 30.0)),
+        float(health.get("within", WITHIN)),
         bool(health.get("explicit", False)),
+        str(health.get("site") or ""),
     )
 
 
@@ -75,35 +81,50 @@ def wait_healthy(check: Check, log: list[str]) -> None:
 
 def ask(check: Check, limit: float) -> tuple[bool, str]:
     """One try of at most `limit` seconds: whether it was healthy, and what was seen."""
+    deadline = time.monotonic() + limit
     try:
-        status = _status(check, time.monotonic() + limit)
+        with socket.create_connection((check.host, check.port), limit) as connection:
+            return ask_over(connection, check, deadline - time.monotonic())
     except ConnectionRefusedError:
         return False, "refused"
     except socket.timeout:
         return False, f"no answer in {limit:.3g} s"
     except OSError as error:
         return False, error.strerror or str(error)
+
+
+def ask_over(connection: socket.socket, check: Check, limit: float) -> tuple[bool, str]:
+    """The same over a connection that stands. A slow trickle cannot outlast the limit. Raises OSError."""
+    try:
+        status = _status(connection, check, time.monotonic() + limit)
+    except socket.timeout:
+        return False, f"no answer in {limit:.3g} s"
     if status == 0:
         return False, "no HTTP answer"
     return check.accepts(status), str(status)
 
 
-def _status(check: Check, deadline: float) -> int:
-    """The status of the answer, 0 for one that is not HTTP. A slow trickle cannot outlast the deadline."""
+def request_of(check: Check) -> bytes:
+    """The request: as the site's own visitors send it, where the site is known."""
     host = f"[{check.host}]" if ":" in check.host else check.host
-    request = (
-        f"GET {check.path} HTTP/1.1\r\nHost: {host}:{check.port}\r\n"
-        "User-Agent: mikoshi-health\r\nAccept: */*\r\nConnection: close\r\n\r\n"
-    )
-    with socket.create_connection((check.host, check.port), _left(deadline)) as connection:
-        connection.sendall(request.encode())
-        answer = b""
-        while b"\n" not in answer and len(answer) < 1024:
-            connection.settimeout(_left(deadline))
-            block = connection.recv(1024)
-            if not block:
-                break
-            answer += block
+    headers = [f"Host: {check.site or f'{host}:{check.port}'}", "User-Agent: mikoshi-health", "Accept: */*"]
+    if check.site:
+        headers += ["X-Forwarded-Proto: https", "X-Forwarded-For: 127.0.0.1"]
+    lines = [f"GET {check.path} HTTP/1.1", *headers, "Connection: close", "", ""]
+    return "\r\n".join(lines).encode()
+
+
+def _status(connection: socket.socket, check: Check, deadline: float) -> int:
+    """The status of the answer, 0 for one that is not HTTP."""
+    connection.settimeout(_left(deadline))
+    connection.sendall(request_of(check))
+    answer = b""
+    while b"\n" not in answer and len(answer) < 1024:
+        connection.settimeout(_left(deadline))
+        block = connection.recv(1024)
+        if not block:
+            break
+        answer += block
     found = _STATUS_LINE.match(answer)
     return int(found.group(1)) if found else 0
 

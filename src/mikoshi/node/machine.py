@@ -5,7 +5,6 @@ Everything here is asked of the kernel; what a test needs to be different is a f
 
 from __future__ import annotations
 
-import hashlib
 import os
 import signal
 import sys
@@ -13,13 +12,14 @@ import time
 from dataclasses import dataclass
 
 from mikoshi.core.lease import EngineProcess, Instant
-from mikoshi.core.platforms import platform_name
 
 _DEATH_LIMIT = 5.0
 
 
 def platform() -> str:
     """This node's platform, as in "linux-x86_64" or "darwin-arm64"."""
+    from mikoshi.core.platforms import platform_name  # not for the runner: it brings hashlib
+
     return platform_name(sys.platform, os.uname().machine)
 
 
@@ -117,6 +117,8 @@ def existing(path: str) -> str:
 
 def identity(path: str) -> str:
     """A digest that is equal exactly for names of one machine and one directory."""
+    import hashlib  # the runner, which lives long, does without
+
     ancestor = existing(path)
     status = os.stat(ancestor)
     facts = (

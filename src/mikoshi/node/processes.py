@@ -15,6 +15,7 @@ from dataclasses import dataclass, field
 from mikoshi.core.errors import HookFailed, HookTimeout, last_lines
 from mikoshi.core.messages import Output
 from mikoshi.node import environment, orphans
+from mikoshi.node.bare import for_command
 from mikoshi.node.machine import User, find_user
 from mikoshi.node.redact import Redaction
 from mikoshi.node.workspace import Workspace
@@ -118,7 +119,7 @@ def _start(work: Workspace, command: Command, output: int) -> subprocess.Popen[b
         stdout=output,
         stderr=output,
         cwd=command.directory,
-        env=environment.for_command(values, user),
+        env=for_command(values, user),
         start_new_session=True,
         umask=0o022,
         user=user.uid if changes else None,

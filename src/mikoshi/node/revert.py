@@ -6,6 +6,7 @@ from mikoshi.core.deployment import DONE, FAILED
 from mikoshi.core.errors import MikoshiError, NotStaged
 from mikoshi.node import machine, orphans
 from mikoshi.node.flip import Flip, point_current, verify
+from mikoshi.node.runner.handover import stop_all
 from mikoshi.node.steps import ACTIVATE, REVERT, AttemptBegun, AttemptEnded, Record, Step, Verdict
 from mikoshi.node.workspace import Workspace
 
@@ -82,9 +83,11 @@ def _go(work: Workspace, seq: int) -> None:
         if seq == 0:
             with work.step(Step.SWITCH, 0):
                 point_current(work, 0)
+            with work.step(Step.SERVE, 0):
+                stop_all(work)
         else:
             flip = Flip(work, work.deployments.staged(seq), finished)
-            for step in (flip.switch, flip.restart, flip.health):
+            for step in (flip.switch, flip.serve, flip.restart, flip.health):
                 work.leases.check()
                 step()
     except MikoshiError:

@@ -72,6 +72,7 @@ class Server:
             self._wire.damage = str(error)
         finally:
             if self._work is not None:
+                self._work.close()
                 self._work.leases.release()
         if self._wire.damage:
             self._wire.send({"id": 0, "error": errors.to_wire(ProtocolMismatch(self._wire.damage))})
@@ -164,6 +165,8 @@ class Server:
         elif self._work is not None:
             self._work.leases.release()
         self._staging = None
+        if self._work is not None:
+            self._work.close()
         self._work = Workspace(
             paths=paths,
             files=self._files,

@@ -18,7 +18,9 @@ class Step(str, Enum):
 
     STAGE = "stage"
     BEFORE_ACTIVATE = "before_activate"
+    TRIAL = "trial"
     SWITCH = "switch"
+    SERVE = "serve"
     RESTART = "restart"
     HEALTH = "health"
     AFTER_ACTIVATE = "after_activate"

@@ -17,6 +17,7 @@ from mikoshi.node.identity import Identity
 from mikoshi.node.journal import Journal
 from mikoshi.node.lease import Leases
 from mikoshi.node.paths import EnvironmentPaths
+from mikoshi.node.runner.client import Runner
 from mikoshi.node.steps import Step, StepBegun, StepEnded
 
 Event = Union[Output, StepStarted]
@@ -39,6 +40,20 @@ class Workspace:
     emit: Callable[[Event], None]
     ended: Callable[[], bool]
     fingerprints: Fingerprints = field(default_factory=Fingerprints)
+    _runner: Runner | None = None
+
+    @property
+    def runner(self) -> Runner:
+        """The way to the process runner, whether there is one or not."""
+        if self._runner is None:
+            self._runner = Runner(self.paths.root, self.files)
+        return self._runner
+
+    def close(self) -> None:
+        """Hang up on the runner."""
+        if self._runner is not None:
+            self._runner.close()
+            self._runner = None
 
     def keep_fingerprints(self) -> None:
         """Save what was hashed for the next session. Only a convenience: a full disk is no failure of a deploy."""

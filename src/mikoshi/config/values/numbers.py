@@ -8,6 +8,8 @@ from mikoshi.config.problems import Unexpected
 from mikoshi.config.schema import Parse
 from mikoshi.core.rollout import Amount
 
+_SIZE = re.compile(r"(\d{1,9})\s?([KMGT])i?B?", re.IGNORECASE)
+_UNITS = {"K": 1 << 10, "M": 1 << 20, "G": 1 << 30, "T": 1 << 40}
 _PERCENT = re.compile(r"(\d{1,3})\s?%")
 
 
@@ -39,3 +41,21 @@ def amount(value: object) -> Amount:
     if number is not None or match:
         raise Unexpected(expected, "at least one node, and from 1% to 100%")
     raise Unexpected(expected)
+
+
+def byte_size(value: object) -> int:
+    """Bytes, written like "512M" or "2G" (powers of 1024), at least one megabyte."""
+    match = _SIZE.fullmatch(value) if isinstance(value, str) else None
+    if match is None:
+        raise Unexpected('an amount of memory like "512M" or "2G"')
+    size = int(match.group(1)) * _UNITS[match.group(2).upper()]
+    if size < 1 << 20:
+        raise Unexpected('an amount of memory like "512M" or "2G"', "no process can start in less than 1M")
+    return size
+
+
+def cores(value: object) -> float:
+    """Processor cores, whole or in part."""
+    if isinstance(value, bool) or not isinstance(value, int | float) or not 0.01 <= value <= 1024:
+        raise Unexpected("a number of processor cores like 2 or 0.5")
+    return float(value)

@@ -13,6 +13,7 @@ _VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,254}")
 _USER = re.compile(r"[A-Za-z_][A-Za-z0-9_.-]{0,31}\$?")
 _HOST_KEY = re.compile(r"((?:ssh|ecdsa|sk-ssh|sk-ecdsa)-[a-z0-9@.-]+) ([A-Za-z0-9+/]{20,}={0,3})(?: .*)?")
 _FINGERPRINT = re.compile(r"SHA256:[A-Za-z0-9+/]{43}")
+_DOMAIN = re.compile(r"(?=.{1,253}\Z)[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?(?:\.[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?)*")
 _OURS = "MIKOSHI_"
 
 
@@ -69,6 +70,14 @@ def user(value: object) -> str:
     if isinstance(value, str) and _USER.fullmatch(value):
         return value
     raise Unexpected('the name of a user, like "shop"')
+
+
+def domain(value: object) -> str:
+    """A name that the application is reached by."""
+    text = value.lower() if isinstance(value, str) else ""
+    if not _DOMAIN.fullmatch(text):
+        raise Unexpected('a name like "shop.example.com"', "without https:// and path" if "/" in text else "")
+    return text
 
 
 def url_path(value: object) -> str:
