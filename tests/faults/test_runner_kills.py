@@ -17,7 +17,7 @@ from tests.node.client import Engine
 from tests.node.runner.ground import Site, application, failures, load, until
 
 PHASES = ("hello", "listen", "trial", "result", "end", "want", "status", "drain")
-APART = {"replace", "restart", "stop"}  # no part of a hand-over; their tests are elsewhere
+APART = {"replace", "restart", "return", "stop"}  # no part of a hand-over; their tests are elsewhere
 WHEN = ("before", "during", "after")
 
 

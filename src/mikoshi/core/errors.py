@@ -502,8 +502,7 @@ class AddressUnusable(NodeFailure):
 
 
 class ProcessEnded(NodeFailure):
-    """A process ended though it was to stay. `status`: its exit status, negative for a signal; `phase`: "trial",
-    "start" or "watch"; `lines` its last output; `opened` an address that it opened itself, or tried to, or ""."""
+    """A process ended though it was to stay (`status` negative: by a signal) in a `phase`: trial, start or watch."""
 
     process: str
     status: int
@@ -520,7 +519,7 @@ class ProcessNotStarted(NodeFailure):
 
 
 class SocketNotUsed(NodeFailure):
-    """A process took no connection from the socket that it was given. `opened`: an address it opened itself, or ""."""
+    """A process took no connection from its socket. `opened`: what it opened itself instead, or ""."""
 
     process: str
     address: str

@@ -172,13 +172,41 @@ class Fetch:
     release: str
 
 
+@dataclass(frozen=True)
+class Processes:
+    """What the process runner keeps here. Reads only. Reply: {"processes": [ProcessView as JSON]}."""
+
+
+@dataclass(frozen=True)
+class Restart:
+    """New processes for the running deployment, without a gap; where the user has a `restart`, run that.
+
+    Reply: {"seconds": float}. Errors: NotStaged if nothing runs, ProcessEnded … The old processes go on then.
+    """
+
+
+@dataclass(frozen=True)
+class Stop:
+    """End every process of the runner's, until the next deploy or restart; over boots too. Reply: {"ended": int}."""
+
+
+@dataclass(frozen=True)
+class Logs:
+    """The last `lines` lines of the processes' output ("" : all processes), as events Output; `follow`: and what comes,
+    until the session ends. Reply: {}."""
+
+    process: str = ""
+    lines: int = 100
+    follow: bool = False
+
+
 Request = Union[
     Hello, Acquire, Renew, Release, SettingsKey, CreateRecord, UpdateRecord, Stage, StageEnd, Activate, Revert, Alive,
-    Settle, History, Describe, Fetch,
+    Settle, History, Describe, Fetch, Processes, Restart, Stop, Logs,
 ]  # fmt: skip
 REQUESTS: tuple[type[Any], ...] = (
     Hello, Acquire, Renew, Release, SettingsKey, CreateRecord, UpdateRecord, Stage, StageEnd, Activate, Revert, Alive,
-    Settle, History, Describe, Fetch,
+    Settle, History, Describe, Fetch, Processes, Restart, Stop, Logs,
 )  # fmt: skip
 _BY_NAME = {kind.__name__: kind for kind in REQUESTS}
 
@@ -233,6 +261,34 @@ class Kept:
 
 
 @dataclass(frozen=True)
+class ProcessView:
+    """One process that the runner keeps, or a place that waits for one. `state`: "running", "stopping", "trial",
+    "waiting". `up` in seconds; `ends` counts how often one ended there by itself, `last_status` how (null: not known).
+    `cpu` in seconds since its start and `memory` in bytes are those of the process and all its children. `generation`
+    tells two sets of one deployment apart; `wanted` whether it is of the one that is to serve."""
+
+    process: str
+    number: int
+    seq: int
+    generation: int
+    wanted: bool
+    pid: int
+    state: str
+    up: float
+    ends: int
+    listen: str
+    last_status: int | None = None
+    reason: str = ""
+    cpu: float = 0.0
+    memory: int = 0
+
+    @property
+    def name(self) -> str:
+        """What people call it: "web.1"."""
+        return f"{self.process}.{self.number}"
+
+
+@dataclass(frozen=True)
 class NodeView:
     """Everything a deployer needs to know of a node to plan. Sizes in bytes, counts of inodes (-1: unlimited).
 
@@ -258,6 +314,7 @@ class NodeView:
     lease: LeaseView | None = None
     fleet: tuple[Mapping[str, Any], ...] = ()
     warnings: tuple[str, ...] = ()
+    processes: tuple[ProcessView, ...] = ()
 
     def to_json(self) -> dict[str, Any]:
         """The view as JSON-able data."""
@@ -274,6 +331,7 @@ def node_view_from_json(data: Mapping[str, Any]) -> NodeView:
         values: dict[str, Any] = dict(data)
         values["kept"] = tuple(Kept(**kept) for kept in values.get("kept", ()))
         values["lease"] = LeaseView(**values["lease"]) if values.get("lease") else None
+        values["processes"] = tuple(ProcessView(**one) for one in values.get("processes", ()))
         for name in ("fleet", "warnings"):
             values[name] = tuple(values.get(name, ()))
         return NodeView(**values)

@@ -7,6 +7,7 @@ import sys
 
 from mikoshi.core.messages import Kept, NodeView
 from mikoshi.node import fleet, machine
+from mikoshi.node.running import process_views
 from mikoshi.node.workspace import Workspace
 
 _SHOWN = 3
@@ -37,6 +38,7 @@ def node_view(work: Workspace) -> NodeView:
         lease=work.leases.view(),
         fleet=tuple(records),
         warnings=tuple(_warnings(work)),
+        processes=process_views(work),
     )
 
 

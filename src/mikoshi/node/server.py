@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import time
+from dataclasses import asdict
 from typing import Any, Callable
 
 from mikoshi.core import errors, messages
 from mikoshi.core.errors import MikoshiError, ProtocolMismatch
 from mikoshi.core.frames import BLOB, CHUNKS, Frame, MalformedFrame, blob_of, message_of, unpack_chunks
-from mikoshi.node import content, fleet, machine, observe, order, settle, space
+from mikoshi.node import content, fleet, machine, observe, order, running, settle, space
 from mikoshi.node.activate import ActivationFailed, activate
 from mikoshi.node.deployments import Deployments
 from mikoshi.node.files import Files
@@ -26,7 +27,7 @@ from mikoshi.node.workspace import Event, SessionEnded, Workspace
 Reply = tuple[dict[str, Any], list[bytes]]
 _LEASED = (
     messages.CreateRecord, messages.UpdateRecord, messages.Stage, messages.StageEnd,
-    messages.Activate, messages.Revert, messages.Settle,
+    messages.Activate, messages.Revert, messages.Settle, messages.Restart, messages.Stop,
 )  # fmt: skip
 
 
@@ -54,6 +55,10 @@ class Server:
             messages.History: self._history,
             messages.Describe: self._describe,
             messages.Fetch: self._fetch,
+            messages.Processes: self._processes,
+            messages.Restart: self._restart,
+            messages.Stop: self._stop,
+            messages.Logs: self._logs,
         }
 
     def serve(self) -> int:
@@ -250,6 +255,24 @@ class Server:
 
     def _history(self, request: messages.History, _blobs: list[bytes]) -> Reply:
         return {"entries": settle.read_history(self._ready(), request.limit)}, []
+
+    # ── processes ──────────────────────────────────────────────────────────────────────────────────────────────
+
+    def _processes(self, _request: messages.Processes, _blobs: list[bytes]) -> Reply:
+        views = running.process_views(self._ready())
+        return {"processes": [asdict(view) for view in views]}, []
+
+    def _restart(self, _request: messages.Restart, _blobs: list[bytes]) -> Reply:
+        begun = time.monotonic()
+        running.restart(self._ready())
+        return {"seconds": time.monotonic() - begun}, []
+
+    def _stop(self, _request: messages.Stop, _blobs: list[bytes]) -> Reply:
+        return {"ended": running.stop(self._ready())}, []
+
+    def _logs(self, request: messages.Logs, _blobs: list[bytes]) -> Reply:
+        running.logs(self._ready(), request)
+        return {}, []
 
     # ── content the node holds ─────────────────────────────────────────────────────────────────────────────────
 

@@ -196,4 +196,11 @@ def test_a_killed_child_s_group_goes_with_it(site: Site) -> None:
     (row,) = site.processes()
     os.kill(row["pid"], signal.SIGKILL)
     until(lambda: [one["ends"] for one in site.processes()] == [1])
-    assert len([pid for pid in site.left() if b"1234" in Path(f"/proc/{pid}/cmdline").read_bytes()]) == 1
+    until(lambda: len([pid for pid in site.left() if b"sleep\x001234" in _words(pid)]) == 1)
+
+
+def _words(pid: int) -> bytes:
+    try:
+        return Path(f"/proc/{pid}/cmdline").read_bytes()
+    except OSError:
+        return b""

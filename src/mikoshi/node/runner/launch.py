@@ -10,7 +10,7 @@ import hashlib
 import os
 import subprocess
 
-import mikoshi
+from mikoshi.node import bare
 from mikoshi.node.bare import PATH
 from mikoshi.node.files import Files
 from mikoshi.node.runner.spawn import python
@@ -22,7 +22,7 @@ _PACKAGES = ("core", "node", "drain")
 def sources() -> dict[str, bytes]:
     """The files of this engine that a runner may need, by name."""
     found = {"mikoshi/__init__.py": b'"""The part of Mikoshi that works on a server."""\n'}
-    top = os.path.dirname(mikoshi.__file__ or "")
+    top = os.path.dirname(os.path.dirname(bare.__file__))
     for package in _PACKAGES:
         for directory, _, names in os.walk(os.path.join(top, package)):
             for name in names:

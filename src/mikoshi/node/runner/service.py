@@ -404,6 +404,13 @@ class Service:
         seq = current(self.root)
         return self.want(client, {"seq": seq, "key": message["key"], "fresh": True})
 
+    def go_back(self, _client: Wire, message: dict[str, Any]) -> dict[str, Any]:
+        """Want an earlier generation again that still stands."""
+        self.state.go_back(message["generation"])
+        self._save()
+        self._act()
+        return {}
+
     def stop_all(self, _client: Wire, _message: dict[str, Any]) -> dict[str, Any]:
         """End everything, until a deployment or a restart: over boots too."""
         with open(os.path.join(self.root, "stopped"), "w", encoding="ascii"):
@@ -482,7 +489,7 @@ class Service:
 REQUESTS: dict[str, Callable[[Service, Wire, dict[str, Any]], dict[str, Any]]] = {
     "hello": Service.hello, "listen": Service.listen, "trial": Service.trial, "result": Service.result,
     "end": Service.end, "want": Service.want, "restart": Service.restart, "drain": Service.drain,
-    "status": Service.status, "replace": Service.replace, "stop": Service.stop_all,
+    "return": Service.go_back, "status": Service.status, "replace": Service.replace, "stop": Service.stop_all,
 }  # fmt: skip
 
 

@@ -107,6 +107,11 @@ class Supervision:
         self._become(number)
         return number
 
+    def go_back(self, number: int) -> None:
+        """Want an earlier generation again; one that is gone changes nothing."""
+        if number in self.generations:
+            self._become(number)
+
     def recover(self, number: int, seq: int, key: str, plans: Mapping[str, ProcessPlan], drained: bool) -> None:
         """Want what an earlier runner wanted. Its instances are known already."""
         self.generations[number] = Generation(number, seq, key, plans)
