@@ -58,6 +58,7 @@ def can_unshare() -> bool:
 REQUIREMENTS = {
     "root": Requirement(is_root, "run `make test` as root"),
     "namespaces": Requirement(can_unshare, "run `make test` as root where `unshare -m -p` and mounts are allowed"),
+    "systemd": Requirement(lambda: Path("/lib/systemd/systemd").exists(), SETUP),
     **{
         name: program(name)
         for name in (
@@ -73,6 +74,7 @@ REQUIREMENTS = {
             "ssh-keygen",
             "sshd",
             "sudo",
+            "systemd-analyze",
         )
     },
 }

@@ -15,6 +15,16 @@ ROOT = "/sys/fs/cgroup"
 PERIOD = 100_000  # microseconds, the kernel's own
 
 
+def step_aside(base: str = ROOT) -> None:
+    """Leave the unit's own group for one below it: in version 2 a group with members cannot limit its children."""
+    for line in _read("/proc/self/cgroup").splitlines():
+        own = os.path.join(base, line[3:].lstrip("/")).rstrip("/")
+        if line.startswith("0::") and own != base and os.path.basename(own) != "runner":
+            with suppress(OSError):
+                os.makedirs(os.path.join(own, "runner"), exist_ok=True)
+                _write(os.path.join(own, "runner", "cgroup.procs"), "0")
+
+
 def prepare(root: str, name: str, limits: Mapping[str, Any], base: str = ROOT) -> list[str]:
     """Make the groups for one process; the files that it has to write "0" to, none if it has no limits or cannot."""
     wanted = {kind: limits[kind] for kind in ("memory", "cpu") if limits.get(kind)}

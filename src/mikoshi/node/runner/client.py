@@ -40,7 +40,7 @@ class Runner:
         """Have a runner of this engine's own sources. Raises RunnerUnavailable."""
         code = launch.install(self._root, self._files)
         if not self.running:
-            launch.daemonize(self._root, code)
+            launch.start(self._root, code, self._files)
             self._connect()
         if self.ask("hello")["code"] != code:
             self.ask("replace", code=code)

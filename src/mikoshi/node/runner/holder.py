@@ -330,6 +330,10 @@ def main(arguments: list[str]) -> int:
     except BlockingIOError:
         return 0
     ctypes.CDLL(None).prctl(_PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
+    if os.environ.get("NOTIFY_SOCKET"):
+        from mikoshi.node.runner import cgroups  # only under systemd, which delegates a group
+
+        cgroups.step_aside()
     wake, woken = os.pipe2(os.O_CLOEXEC | os.O_NONBLOCK)
     signal.set_wakeup_fd(woken, warn_on_full_buffer=False)
     sockets, children, number = inherited(root)
