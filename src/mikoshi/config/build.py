@@ -46,6 +46,7 @@ def environment_of(app: str, root: Path, release: Node | None, levels: Levels) -
         shared=tuple(values["shared"]),
         hooks=hooks_of(values["hooks"]),
         restart=command_of(values["restart"]) if "restart" in values else None,
+        replaces=values.get("replaces", ""),
         domains=tuple(values["domains"]),
         rollout=rollout_of(values["rollout"]),
         keep=values["keep"],

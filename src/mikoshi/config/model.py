@@ -133,6 +133,7 @@ class Environment:
     hooks: Mapping[str, Command] = field(default_factory=dict)
     restart: Command | None = None
     domains: tuple[str, ...] = ()
+    replaces: str = ""
     rollout: Policy = field(default_factory=Policy)
     keep: int = 5
     ssh: SshConfig = field(default_factory=SshConfig)

@@ -23,6 +23,7 @@ def settings_of(environment: Environment, macs: Mapping[str, str]) -> Settings:
         hooks={name: _command(hook) for name, hook in environment.hooks.items()},
         run_as=environment.run_as,
         restart=_command(environment.restart) if environment.restart else None,
+        replaces=environment.replaces,
         secrets=dict(macs),
     )
 

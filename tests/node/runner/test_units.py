@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from mikoshi.node.runner.units import unit_name, unit_text
+from tests.node.runner import own_cgroups
 from tests.node.runner.ground import PROGRAM, free_port
 
 ROOT = Path(__file__).parents[3]
@@ -42,14 +43,20 @@ def test_a_real_systemd_keeps_the_holder_and_its_sockets(tmp_path: Path) -> None
     """A user's systemd, in namespaces of its own; the story is told by `systemd_story.py` in there."""
     port = free_port()
     (tmp_path / "serve.py").write_text(PROGRAM)
-    command = [
-        "unshare", "--mount", "--cgroup", "--pid", "--fork", "--kill-child", "--mount-proc", "--propagation", "private",
-        sys.executable, "-m", "tests.node.runner.systemd_story", str(tmp_path), str(port),
-    ]  # fmt: skip
-    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False, timeout=100)
+    part = f"mikoshi-test-{os.getpid()}"
+    command = [sys.executable, "-m", "tests.node.runner.systemd_story", str(tmp_path), str(port), part]
+    try:
+        done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False, timeout=100)
+    finally:
+        own_cgroups.remove(part)
     assert done.returncode == 0, done.stderr
     told = json.loads(done.stdout.splitlines()[-1])
     assert told["enabled"]
     assert told["served"] == [1, 1, 2]
     assert told["failures"] == {}
     assert told["holder_changed"]
+    moved = told["moving in"]
+    assert (moved["crash refused"], moved["crash serves"]) == ("ProcessEnded", "old")
+    assert (moved["crash-in-public refused"], moved["crash-in-public serves"]) == ("ProcessEnded", "old")
+    assert (moved[" refused"], moved[" serves"]) == ("", "3")
+    assert moved["old"] == ["inactive", "disabled"]

@@ -11,7 +11,7 @@ from mikoshi.config.sections.ssh import HOST_KEYS, SSH
 from mikoshi.config.values.addresses import host
 from mikoshi.config.values.numbers import count
 from mikoshi.config.values.paths import here, inside_tree, on_node
-from mikoshi.config.values.text import choice, domain, secret_name, user
+from mikoshi.config.values.text import choice, domain, secret_name, unit, user
 
 STYLES: dict[str, OtherStyle] = {
     "pull": OtherStyle(frozenset({"store", "cut_off", "ready"})),
@@ -22,7 +22,7 @@ STYLES: dict[str, OtherStyle] = {
     "cgi": OtherStyle(frozenset({"url"})),
     "edge": OtherStyle(frozenset({"provider", "main"})),
 }
-LATER = ("assets", "proxy", "tls", "notify", "replaces", "queue", "allowed_signers")
+LATER = ("assets", "proxy", "tls", "notify", "queue", "allowed_signers")
 
 ENVIRONMENT = Table(
     {
@@ -38,6 +38,7 @@ ENVIRONMENT = Table(
         "secrets_from": Leaf(here),
         "shared": Items(Leaf(inside_tree), "a list of paths"),
         "restart": COMMAND,
+        "replaces": Leaf(unit),
         "domains": Items(Leaf(domain), "a list of names"),
         "hooks": HOOKS,
         "rollout": ROLLOUT,

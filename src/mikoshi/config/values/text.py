@@ -80,6 +80,14 @@ def domain(value: object) -> str:
     return text
 
 
+def unit(value: object) -> str:
+    """The name of a service of systemd; ".service" may be left out."""
+    text = value if isinstance(value, str) else ""
+    if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9:_.@\\-]{0,200}", text):
+        raise Unexpected('a service of systemd like "shop.service"')
+    return text if text.endswith(".service") else f"{text}.service"
+
+
 def url_path(value: object) -> str:
     """The path of a health check."""
     if isinstance(value, str) and re.fullmatch(r"/[!-~]*", value):

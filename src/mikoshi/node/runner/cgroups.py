@@ -80,9 +80,11 @@ def _parent(kind: str, base: str) -> str:
     """Where groups for this controller are made: beside our own; "" if there is no such controller."""
     unified = _unified(base)
     if unified and kind in _read(os.path.join(unified, "cgroup.controllers")).split():
-        with suppress(OSError):
-            _write(os.path.join(unified, "cgroup.subtree_control"), f"+{kind}")
-        return unified if kind in _read(os.path.join(unified, "cgroup.subtree_control")).split() else ""
+        control = os.path.join(unified, "cgroup.subtree_control")
+        if kind not in _read(control).split():
+            with suppress(OSError):
+                _write(control, f"+{kind}")
+        return unified if kind in _read(control).split() else ""
     for line in _read("/proc/self/cgroup").splitlines():
         _, controllers, path = line.split(":", 2)
         if kind in controllers.split(","):

@@ -20,7 +20,7 @@ from mikoshi.node import health, processes
 from mikoshi.node.deployments import Stored
 from mikoshi.node.health import Check
 from mikoshi.node.redact import of_deployment
-from mikoshi.node.runner import acceptance, sockets
+from mikoshi.node.runner import acceptance, replaced, sockets
 from mikoshi.node.runner.plans import runs_by_runner
 from mikoshi.node.workspace import Workspace
 
@@ -52,7 +52,8 @@ class Handover:
         """Prove each process that listens, on a private socket. Raises PortTaken, ProcessEnded, HealthFailed …"""
         runner = self.work.runner
         runner.ensure()
-        runner.ask("listen", seq=self.stored.seq)
+        if not replaced.stands_in_the_way(self.stored.settings.replaces):
+            runner.ask("listen", seq=self.stored.seq)
         for check in health.checks_of(self.stored.settings):
             if self.stored.settings.processes[check.process].get("command"):
                 self._try(check)
@@ -109,9 +110,11 @@ class Handover:
         """Bring this generation onto the public sockets, and drain the others once it serves."""
         runner, seq = self.work.runner, self.stored.seq
         runner.ensure()
+        replaced.take_over(self.work, self.stored.settings.replaces)
         runner.ask("want", seq=seq, key=str(seq), fresh=False)
         self.until_alive()
         self.drain()
+        replaced.keep(self.work)
 
     def until_alive(self) -> None:
         """Wait until every wanted instance serves. Raises ProcessEnded, ProcessNotStarted and HealthFailed."""
@@ -197,13 +200,13 @@ class Handover:
 
 
 def stop_all(work: Workspace) -> None:
-    """End every process that a runner has here; nothing without a runner."""
-    if not work.runner.running:
-        return
-    work.runner.ask("want", seq=0, key="", fresh=False)
-    work.runner.ask("drain")
-    while work.runner.ask("status")["processes"]:
-        time.sleep(_POLL)
+    """End every process that a runner has here, and its sockets; what it had replaced runs again."""
+    if work.runner.running:
+        work.runner.ask("want", seq=0, key="", fresh=False)
+        work.runner.ask("drain")
+        while (status := work.runner.ask("status"))["processes"] or status["sockets"]:
+            time.sleep(_POLL)
+    replaced.give_back(work)
 
 
 def _ask(check: Check, instances: Mapping[int, int]) -> tuple[bool, str, int | None]:

@@ -58,6 +58,8 @@ def _become(spec: Mapping[str, Any], listeners: Sequence[int], output: int, tell
         for file in spec.get("cgroups", ()):
             doing = f"join {file}"
             _write(file, b"0")
+        doing = "arrange descriptors"
+        tell = _arrange(listeners, output, tell)
         if spec.get("nofile"):
             doing = "set limits.files"
             resource.setrlimit(resource.RLIMIT_NOFILE, (spec["nofile"], spec["nofile"]))
@@ -69,7 +71,6 @@ def _become(spec: Mapping[str, Any], listeners: Sequence[int], output: int, tell
         doing = f"enter {spec['cwd']}"
         os.chdir(spec["cwd"])
         doing = f"run {spec['argv'][0]}"
-        tell = _arrange(listeners, output, tell)
         environment = dict(spec["env"])
         if listeners:
             environment["LISTEN_PID"] = str(os.getpid())
