@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from mikoshi.cli.texts import TEXTS
+from mikoshi.cli.texts import TEXTS, failures
 from mikoshi.core.errors import DeployFailed, MikoshiError
 
 
@@ -40,6 +40,8 @@ def explain(error: MikoshiError) -> Explanation:
 def _shown(value: object) -> object:
     if isinstance(value, list):
         return ", ".join(str(item) for item in value) or "none"
+    if isinstance(value, dict):
+        return failures(value) or "none"
     return round(value, 1) if isinstance(value, float) else value
 
 

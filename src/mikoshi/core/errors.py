@@ -6,6 +6,7 @@ MikoshiError                    1  unexpected: ours
 ├── InfrastructureError         4  a host is out of reach or cannot hold what it is given
 ├── PackingError                5  no release could be made of the source
 ├── NodeFailure                 5  a step on a node failed (6 or 7 once nodes had changed: the outcome decides)
+├── ProbeBudgetExceeded         6  more requests failed during the rollout than were allowed
 └── DeployFailed             4-7   how a whole deploy ended: wraps the causes above
 
 An error never holds a sentence to be parsed: the command line alone turns facts into text. Errors cross the wire
@@ -317,6 +318,14 @@ class PathUnusable(InfrastructureError):
     reason: str
 
 
+class SiteNotAnswering(InfrastructureError):
+    """Each of the probe's first `requests` to `url` failed. `kinds` counts them by kind of failure (ports.web)."""
+
+    url: str
+    requests: int
+    kinds: dict[str, int]
+
+
 # ── packing ────────────────────────────────────────────────────────────────────────────────────────────────────
 
 
@@ -479,6 +488,20 @@ class HealthFailed(NodeFailure):
     answer: str
     seconds: float
     lines: list[str]
+
+
+# ── the probe ──────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+class ProbeBudgetExceeded(MikoshiError):
+    """Of `requests` to `url` since the first switch `failed` failed, and `budget` were allowed; `kinds` counts them."""
+
+    exit_code: ClassVar[int] = 6
+    url: str
+    requests: int
+    failed: int
+    budget: int
+    kinds: dict[str, int]
 
 
 # ── the whole deploy ───────────────────────────────────────────────────────────────────────────────────────────
