@@ -13,6 +13,8 @@ _COLUMNS = {
     "name": "PHASE", "requests": "REQUESTS", "failed": "FAILED", "p50": "P50", "p95": "P95", "p99": "P99", "max": "MAX",
     "notes": "",
 }  # fmt: skip
+# Seconds; between two deployments there is always the time between two requests.
+_GAP = 0.5
 
 
 def probe_began(event: ProbeBegan) -> str:
@@ -75,12 +77,12 @@ def _answered(event: Probed) -> str:
 
 
 def _timeline(spans: Sequence[AnsweredSpan]) -> str:
-    """ "7 until 16:02:03.1, 7 and 8 until 16:02:04.0, then 8"; local time, and a gap where nobody answered."""
+    """ "7 until 16:02:03.1, 7 and 8 until 16:02:04.0, then 8"; local time. A gap in which nobody answered is shown."""
     words: list[str] = []
     for index, span in enumerate(spans):
         names = " and ".join(span.deployments)
         since = ""
-        if index and span.begin > spans[index - 1].end:
+        if index and span.begin - spans[index - 1].end >= _GAP:
             since = f" from {_clock(span.begin)}"
         if index == len(spans) - 1:
             words.append(f"then {names}{since}" if index else names)

@@ -240,6 +240,15 @@ def test_a_certificate_that_nobody_vouches_for_is_told_apart_and_a_trusted_one_i
     assert ask(then_closes(BEGUN), tls=served_with(file)).failed == web.CLOSED_EARLY
 
 
+def test_a_handshake_that_nobody_answers_is_a_timeout() -> None:
+    async def asking(_site: HttpSite, server: Server) -> None:
+        site = HttpSite(parsed(f"https://127.0.0.1:{server.port}/"), "X", SHORT)
+        assert await site.get(fresh=True) == Answer(web.TIMEOUT)
+        await site.close()
+
+    with_site(asking, stalls)
+
+
 def test_a_server_without_tls_is_told_apart() -> None:
     async def no_tls(_reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         writer.write(b"HTTP/1.1 400 Bad Request\r\n\r\n")

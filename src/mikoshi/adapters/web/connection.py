@@ -141,13 +141,13 @@ async def opened(url: Url, address: Address, tls: ssl.SSLContext | None) -> Conn
     loop = asyncio.get_running_loop()
     family, where = address
     sock = socket.socket(family, socket.SOCK_STREAM)
+    sock.setblocking(False)
     try:
-        sock.setblocking(False)
         await loop.sock_connect(sock, where)
-        _, connection = await loop.create_connection(
-            Connection, sock=sock, ssl=tls, server_hostname=url.host if tls else None
-        )
     except BaseException:
         sock.close()
         raise
+    # From here on the transport owns the socket, also if the handshake fails or is given up.
+    name = url.host if tls else None
+    _, connection = await loop.create_connection(Connection, sock=sock, ssl=tls, server_hostname=name)
     return connection
