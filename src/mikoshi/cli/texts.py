@@ -184,7 +184,7 @@ TEXTS: dict[str, tuple[str, str]] = {
         "No node was changed. Is the URL right? To deploy to a site that does not answer, leave --probe out.",
     ),
     "ProbeBudgetExceeded": (
-        "of {requests} requests to {url} {failed} failed ({kinds}), and --probe-budget allows {budget}",
+        "{failed} of {requests} requests to {url} failed ({kinds}), and --probe-budget allows {budget}",
         "Look at the application's log of that time; the report above has the figures of each phase.",
     ),
     "Interrupted": ("interrupted {done}", "Run the same command again to go on."),
