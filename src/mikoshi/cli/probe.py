@@ -26,10 +26,10 @@ def run(arguments: argparse.Namespace) -> int:
     from mikoshi import wiring
     from mikoshi.cli import context
     from mikoshi.cli.deploying import printer
-    from mikoshi.cli.probing import asked_of
+    from mikoshi.cli.probing import asked_of, seconds_of
     from mikoshi.core.errors import Interrupted
 
-    seconds = _seconds(arguments.span)
+    seconds = seconds_of("--for", arguments.span)
     show = printer(arguments)
     probe = wiring.probe(asked_of(arguments, arguments.url), show)
     try:
@@ -39,14 +39,3 @@ def run(arguments: argparse.Namespace) -> int:
     finally:
         show.close()
     return 4 if any(phase.failed for phase in report.phases) else 0
-
-
-def _seconds(span: str) -> float:
-    from mikoshi.config.problems import Unexpected
-    from mikoshi.config.values.durations import EXPECTED, time_limit
-    from mikoshi.core.errors import WrongUsage
-
-    try:
-        return time_limit(span)
-    except Unexpected as error:
-        raise WrongUsage(f"--for is {EXPECTED}; got {span!r}") from error

@@ -25,20 +25,20 @@ def add_probe(parser: argparse.ArgumentParser) -> None:
 
 
 def add_load(parser: argparse.ArgumentParser, prefix: str) -> None:
-    """How the URL is asked."""
-    parser.add_argument(f"{prefix}rate", dest="probe_rate", type=float, metavar="N", help="requests a second (20)")
-    parser.add_argument(
-        f"{prefix}header",
-        dest="probe_header",
-        metavar="NAME",
-        help="the answers' header that names the deployment (X-Mikoshi-Seq)",
+    """How the URL is asked; the options are the same with and without a rollout but for their `prefix`."""
+    options = (
+        ("rate", float, "N", "requests a second (20)"),
+        ("timeout", str, "TIME", "how long a request may take before it has failed (10s)"),
+        ("header", str, "NAME", "the answers' header that names the deployment (X-Mikoshi-Seq)"),
     )
+    for name, kind, meta, text in options:
+        parser.add_argument(f"{prefix}{name}", dest=f"probe_{name}", type=kind, metavar=meta, help=text)
 
 
 def asked(arguments: argparse.Namespace) -> Asked | None:
     """What the probe is to do, None without --probe. Raises WrongUsage."""
     if getattr(arguments, "probe", None) is None:
-        for option in ("budget", "rate", "header"):
+        for option in ("budget", "rate", "timeout", "header"):
             if getattr(arguments, f"probe_{option}", None) is not None:
                 raise WrongUsage(f"--probe-{option} says how to probe, and needs --probe URL")
         return None
@@ -53,10 +53,22 @@ def asked_of(arguments: argparse.Namespace, url: str) -> Asked:
     rate = default.rate if arguments.probe_rate is None else arguments.probe_rate
     budget = getattr(arguments, "probe_budget", None)
     header = arguments.probe_header or default.header
+    limit = seconds_of("the probe's timeout", arguments.probe_timeout) if arguments.probe_timeout else default.limit
     if not 0 < rate <= MOST:
         raise WrongUsage(f"the probe's rate is a number of requests a second, up to {MOST:g}; got {rate:g}")
     if budget is not None and budget < 0:
         raise WrongUsage(f"--probe-budget is how many requests may fail, 0 or more; got {budget}")
     if not _TOKEN.fullmatch(header):
         raise WrongUsage(f"{header!r} cannot be the name of a header")
-    return Asked(url, rate, budget, header)
+    return Asked(url, rate, budget, header, limit)
+
+
+def seconds_of(name: str, written: str) -> float:
+    """A duration of the command line. Raises WrongUsage."""
+    from mikoshi.config.problems import Unexpected
+    from mikoshi.config.values.durations import EXPECTED, time_limit
+
+    try:
+        return time_limit(written)
+    except Unexpected as error:
+        raise WrongUsage(f"{name} is {EXPECTED}; got {written!r}") from error
