@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from mikoshi.core.address import Address
     from mikoshi.core.events import Event
     from mikoshi.engine.fleet import Fleet
+    from mikoshi.engine.probing.probe import Asked, Probe
     from mikoshi.packing.library import Library
     from mikoshi.ports.remote import RemoteShell, Sink
     from mikoshi.ports.transport import Channel, Transport
@@ -66,6 +67,17 @@ def fleet(environment: Environment, emit: Callable[[Event], None]) -> Fleet:
         run_as=environment.run_as,
     )
     return Fleet(target, Routes(environment.ssh), SystemClock(), emit)
+
+
+def probe(asked: Asked, emit: Callable[[Event], None]) -> Probe:
+    """A probe that has not begun. Raises WrongUsage for a URL that cannot be asked."""
+    from mikoshi.adapters.clock import SystemClock
+    from mikoshi.adapters.web.site import HttpSite
+    from mikoshi.adapters.web.url import parsed
+    from mikoshi.engine.probing.probe import Probe
+
+    site = HttpSite(parsed(asked.url), asked.header, asked.limit)
+    return Probe(asked, site, SystemClock(), emit)
 
 
 def remote_shell(ssh: SshConfig) -> RemoteShell:

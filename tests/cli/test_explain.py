@@ -24,7 +24,7 @@ from mikoshi.core.errors import (
     to_wire,
 )
 
-SAMPLES: dict[str, Any] = {"str": "sample", "int": 7, "float": 1.25, "bool": True}
+SAMPLES: dict[str, Any] = {"str": "sample", "int": 7, "float": 1.25, "bool": True, "dict": {"refused": 2}}
 
 
 def sample(kind: type[MikoshiError]) -> MikoshiError:

@@ -56,8 +56,15 @@ def test_colour_is_for_terminals_only(monkeypatch: pytest.MonkeyPatch) -> None:
     assert output.paint("x", "red", Terminal()) == "x"
 
 
+PHASE = e.ProbedPhase("during", 9.0, 180, {"refused": 1}, 0, 0, 0, 0, 0, 0.01, 0.1, 0.2, 0.3)
+
+
 def sample(kind: type) -> e.Event:
-    values = {"str": "text", "int": 3, "float": 1.5, "bool": True, "tuple[str, ...]": ("web1",)}
+    values = {
+        "str": "text", "int": 3, "float": 1.5, "bool": True, "tuple[str, ...]": ("web1",),
+        "tuple[ProbedPhase, ...]": (PHASE,),
+        "tuple[AnsweredSpan, ...]": (e.AnsweredSpan(1.0, 2.0, ("7",)),),
+    }  # fmt: skip
     facts = {}
     for name, annotation in kind.__annotations__.items():
         facts[name] = to_wire(HostUnreachable("h", "no")) if annotation.startswith("Mapping") else values[annotation]

@@ -114,6 +114,47 @@ def test_an_abort_at_any_moment_reverts() -> None:
     assert run((state, ()), r.Abort())[1] == ()
 
 
+GATED = r.Policy(first=r.Amount(count=1), step=r.Amount(count=1), bake=30.0, gate=True)
+
+
+def test_a_gate_holds_the_next_wave_and_the_end_until_it_passes() -> None:
+    state, actions = run(r.begin(GATED, "ab", 0.0, staged="ab"), r.Flipped("a"))
+    state, actions = run((state, ()), r.Tick(), r.Alive("a"), now=30.0)
+    assert actions == (r.CheckAlive("a"), r.AskGate())
+    state, actions = run((state, ()), r.GatePassed(), now=30.0)
+    assert actions == (r.Flip("b", 2),)
+    state, actions = run((state, ()), r.Flipped("b"), r.GatePassed(), now=40.0)
+    assert actions == (r.Bake(70.0),), "what was answered before counts for nothing"
+    state, actions = run((state, ()), r.Tick(), r.GatePassed(), r.Alive("a"), now=70.0)
+    assert actions[-1] == r.AskGate()
+    state, actions = run((state, ()), r.Alive("b"), now=70.0)
+    assert actions == (r.End(r.COMPLETE),)
+
+
+def test_a_gate_without_a_bake_is_asked_as_well() -> None:
+    policy = r.Policy(gate=True)
+    state, actions = run(r.begin(policy, "a", 0.0, staged="a"), r.Flipped("a"), r.Alive("a"))
+    assert actions == (r.Flip("a", 1), r.CheckAlive("a"), r.AskGate())
+    assert run((state, ()), r.GatePassed())[1] == (r.End(r.COMPLETE),)
+    _, actions = r.begin(policy, "a", 0.0, flipped="a")
+    assert r.AskGate() in actions, "a resumed attempt ended without it"
+
+
+def test_a_gate_that_fails_at_any_moment_reverts_once() -> None:
+    flipping = run(r.begin(GATED, "ab", 0.0, staged="ab"), r.GateFailed())
+    assert flipping[1] == (r.Flip("a", 1), r.BeginRevert())
+    state, actions = run((flipping[0], ()), r.Flipped("a"), r.GatePassed(), r.GateFailed())
+    assert actions == (r.Revert("a"),)
+    assert run((state, ()), r.Reverted("a"))[1] == (r.End(r.REVERTED),)
+    baking = run(r.begin(GATED, "ab", 0.0, staged="ab"), r.Flipped("a"), r.GateFailed())
+    assert baking[1][-2:] == (r.BeginRevert(), r.Revert("a"))
+
+
+def test_a_gate_that_fails_before_anything_changed_leaves_everything_untouched() -> None:
+    _, actions = run(r.begin(GATED, "ab", 0.0), r.Staged("a"), r.GateFailed())
+    assert actions[-1] == r.End(r.UNTOUCHED)
+
+
 def test_percentages_round_up_and_never_to_nothing() -> None:
     assert r.Amount(percent=50).of(3) == 2
     assert r.Amount(percent=1).of(3) == 1
@@ -129,6 +170,7 @@ POLICIES = st.builds(
     bake=st.sampled_from([0.0, 5.0]),
     max_failures=st.integers(0, 3),
     max_unreachable=st.integers(0, 3),
+    gate=st.booleans(),
 )
 FOUND = ("waiting", "staged", "flipped", "lost", "adrift", "failed", "waiting halfway", "staged halfway")
 PLACES = st.lists(st.sampled_from(FOUND), min_size=5, max_size=5)
@@ -147,7 +189,9 @@ class World:
         self.unreachable = set(found.get("lost", [])) | set(found.get("adrift", []))
         self.flips_begun: set[str] = set()
         self.open: list[r.Action] = []
-        self.reverting = False
+        self.reverting = self.gate_failed = False
+        # Whether the gate has passed since a node was switched last; what was found switched needs it as well.
+        self.passed = not policy.gate
         self.end: list[str] = []
         groups = {name: found.get(name, []) for name in ("staged", "flipped", "failed", "lost", "adrift")}
         self.state, actions = r.begin(policy, NODES, 0.0, **groups, touched=halfway)
@@ -157,6 +201,8 @@ class World:
         flips = [action for action in actions if isinstance(action, r.Flip)]
         if flips:
             assert not self.reverting, "forward after a revert began"
+            assert self.passed or not self.flips_begun, "a wave without the gate"
+            self.passed = not self.policy.gate
             bound = self.policy.first if not self.flips_begun else self.policy.step
             assert len(flips) <= max(bound.of(len(NODES)), self.policy.step.of(len(NODES)))
             reachable = {node for node in NODES if self.state.nodes[node] not in (r.LOST, r.ADRIFT)}
@@ -169,6 +215,8 @@ class World:
                 self.on_target.add(action.node)
             self.reverting |= isinstance(action, r.BeginRevert)
             if isinstance(action, r.End):
+                assert self.passed or action.outcome != r.COMPLETE, "complete without the gate"
+                assert not self.gate_failed or action.outcome != r.COMPLETE, "complete although the gate failed"
                 self.end.append(action.outcome)
             elif not isinstance(action, r.BeginRevert):
                 self.open.append(action)
@@ -177,6 +225,11 @@ class World:
         if isinstance(action, r.Bake):
             self.now = max(self.now, action.until)
             return r.Tick()
+        if isinstance(action, r.AskGate):
+            # A passed gate of an earlier wave must not count for this one: flips since have cleared it.
+            self.passed |= luck != 1
+            self.gate_failed |= luck == 1
+            return r.GateFailed() if luck == 1 else r.GatePassed()
         assert not isinstance(action, (r.BeginRevert, r.End))
         if luck == 0:
             self.unreachable.add(action.node)
@@ -209,7 +262,9 @@ class World:
             if self.end or not self.open:
                 return
             if data.draw(st.integers(0, 30)) == 7:
-                self.feed(r.Abort())
+                gate = self.policy.gate and data.draw(st.booleans())
+                self.gate_failed |= gate
+                self.feed(r.GateFailed() if gate else r.Abort())
                 continue
             action = self.open.pop(data.draw(st.integers(0, len(self.open) - 1)))
             self.feed(self.answer(action, data.draw(st.integers(0, 12))))

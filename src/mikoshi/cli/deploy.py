@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 
 from mikoshi.cli.parser import Parser, Verbs, add_changes, add_environment, verb
+from mikoshi.cli.probing import add_probe
 
 
 def add_to(verbs: Verbs[Parser]) -> None:
@@ -19,6 +20,7 @@ def add_to(verbs: Verbs[Parser]) -> None:
     parser.add_argument(
         "--only", action="append", metavar="HOST", help="bring only this host to what the fleet runs (may be repeated)"
     )
+    add_probe(parser)
     add_changes(parser)
 
 

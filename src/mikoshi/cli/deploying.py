@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 from mikoshi import wiring
 from mikoshi.adapters.clock import SystemClock
 from mikoshi.cli import context
+from mikoshi.cli.probing import asked
 from mikoshi.cli.progress import JsonLines, Lines
 from mikoshi.config import secrets as config_secrets
 from mikoshi.config.settings import settings_of
@@ -39,6 +40,7 @@ if TYPE_CHECKING:
     from mikoshi.core.plan import Plan
     from mikoshi.core.release import Manifest
     from mikoshi.engine.fleet import Fleet
+    from mikoshi.engine.probing.probe import Probe
     from mikoshi.packing.builder import Builder
     from mikoshi.packing.pack import Packed
     from mikoshi.ports.clock import Clock
@@ -59,6 +61,7 @@ class Command:
     files: contextlib.ExitStack = field(default_factory=contextlib.ExitStack)
     available: Available | None = None
     packing: asyncio.Future[Available] | None = None
+    probe: Probe | None = None
     stop: threading.Event = field(default_factory=threading.Event)
 
     def emit(self, event: Event) -> None:
@@ -195,6 +198,7 @@ class Command:
             base_manifest=self._base_manifest(),
             foreign_files=lambda platform: self.available.foreign_files(platform) if self.available else [],
             only=self.only,
+            probe=self.probe,
         )
 
     def _base_manifest(self) -> Callable[[str], Manifest | None]:
@@ -236,6 +240,8 @@ def carry_out(arguments: argparse.Namespace, verb: str, choose: Callable[[Comman
     from mikoshi.cli.planned import show_plan
 
     command = Command(arguments, context.environment(arguments, verb), verb, printer(arguments))
+    if (probing := asked(arguments)) is not None:
+        command.probe = wiring.probe(probing, command.emit)
     wanted = choose(command)
     if arguments.dry_run:
         show_plan(run_plan(command, wanted), command)

@@ -9,7 +9,7 @@ from __future__ import annotations
 import signal
 from dataclasses import dataclass
 
-from mikoshi.cli.texts import TEXTS, USE_THE_SOCKET
+from mikoshi.cli.texts import TEXTS, USE_THE_SOCKET, failures
 from mikoshi.core.errors import DeployFailed, MikoshiError, PortTaken, ProcessEnded, SocketNotUsed
 
 
@@ -78,6 +78,8 @@ def _ended(error: ProcessEnded) -> dict[str, str]:
 def _shown(value: object) -> object:
     if isinstance(value, list):
         return ", ".join(str(item) for item in value) or "none"
+    if isinstance(value, dict):
+        return failures(value) or "none"
     return round(value, 1) if isinstance(value, float) else value
 
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from mikoshi.cli.explain import explain
 from mikoshi.cli.output import counted, duration, is_terminal, paint, print_json, size
+from mikoshi.cli.probed import probe_began, probed
 from mikoshi.core import events as e
 from mikoshi.core.errors import InfrastructureError, from_wire
 
@@ -132,6 +133,10 @@ def _lost(event: e.NodeLost) -> str:
     return paint(label, "red") + explain(error).what.removeprefix(f"{event.node}: ")
 
 
+def _probe_failed(event: e.ProbeFailed) -> str:
+    return paint("  probe: ", "red") + explain(from_wire(dict(event.error))).what
+
+
 def _reverting(event: e.RevertBegan) -> str:
     to = f"deployment {event.stable}" if event.stable else "nothing: there was no deployment before"
     return paint(f"  going back from deployment {event.seq} to {to}", "yellow")
@@ -169,5 +174,8 @@ _LINES: dict[type, Callable[..., str | None]] = {
     e.NodeFailed: _failure,
     e.RevertBegan: _reverting,
     e.NodeReverted: _reverted,
+    e.ProbeBegan: probe_began,
+    e.ProbeFailed: _probe_failed,
+    e.Probed: probed,
     e.CommandEnded: _ended,
 }

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 
 from mikoshi.cli.parser import Parser, Verbs, add_changes, add_environment, verb
+from mikoshi.cli.probing import add_probe
 
 
 def add_to(verbs: Verbs[Parser]) -> None:
@@ -16,6 +17,7 @@ def add_to(verbs: Verbs[Parser]) -> None:
     )  # fmt: skip
     add_environment(parser)
     parser.add_argument("--to", type=int, metavar="SEQ", help="the deployment to go back to (see `mikoshi history`)")
+    add_probe(parser)
     add_changes(parser)
 
 

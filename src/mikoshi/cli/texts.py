@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 USE_THE_SOCKET = "Use the socket that it is given, for instance: gunicorn --bind fd://{fd} … or $LISTEN_FDS."
 
 TEXTS: dict[str, tuple[str, str]] = {
@@ -191,5 +193,34 @@ TEXTS: dict[str, tuple[str, str]] = {
         USE_THE_SOCKET.replace("{", "{{").replace("}", "}}"),
     ),
     "RunnerUnavailable": ("the process runner is not to be had: {reason}", "Its log is log/runner.log on the host."),
+    "SiteNotAnswering": (
+        "none of {requests} requests to {url} got a good answer: {kinds}",
+        "No node was changed. Is the URL right? To deploy to a site that does not answer, leave --probe out.",
+    ),
+    "ProbeBudgetExceeded": (
+        "{failed} of {requests} requests to {url} failed ({kinds}), and --probe-budget allows {budget}",
+        "Look at the application's log of that time; the report above has the figures of each phase.",
+    ),
     "Interrupted": ("interrupted {done}", "Run the same command again to go on."),
 }
+
+# Kinds of failed requests, as ports.web names them.
+FAILURES: dict[str, str] = {
+    "dns": "name unknown",
+    "refused": "refused",
+    "unreachable": "unreachable",
+    "tls": "TLS",
+    "reset": "reset",
+    "closed_early": "closed early",
+    "timeout": "timed out",
+    "not_http": "not HTTP",
+    "server_error": "status 5xx",
+    "client_error": "status 4xx",
+    "other": "other",
+}
+
+
+def failures(counts: Mapping[str, int]) -> str:
+    """Failed requests by kind: "3 refused, 1 reset"; the most frequent first."""
+    frequent = sorted(counts.items(), key=lambda item: (-item[1], item[0]))
+    return ", ".join(f"{count:,} {FAILURES.get(kind, kind)}" for kind, count in frequent)

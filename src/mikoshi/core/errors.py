@@ -6,6 +6,7 @@ MikoshiError                    1  unexpected: ours
 ├── InfrastructureError         4  a host is out of reach or cannot hold what it is given
 ├── PackingError                5  no release could be made of the source
 ├── NodeFailure                 5  a step on a node failed (6 or 7 once nodes had changed: the outcome decides)
+├── ProbeBudgetExceeded         6  more requests failed during the rollout than were allowed
 └── DeployFailed             4-7   how a whole deploy ended: wraps the causes above
 
 An error never holds a sentence to be parsed: the command line alone turns facts into text. Errors cross the wire
@@ -14,59 +15,9 @@ between node and deployer as `{"type": …, "facts": {…}}`.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
+from typing import Any, ClassVar
 
-# typing.Self is newer than the Python that nodes may have.
-_Error = TypeVar("_Error", bound="MikoshiError")
-
-if TYPE_CHECKING:
-    from typing_extensions import dataclass_transform
-else:
-
-    def dataclass_transform(**_options: Any) -> Any:
-        """For type checkers only: the facts of an error are its annotations, its constructor takes them in order."""
-        return lambda kind: kind
-
-
-@dataclass_transform(eq_default=False)
-class MikoshiError(Exception):
-    """Base of the tree. `node` and `step` say where; they are set by whoever knows (see `on`).
-
-    A subclass lists its facts as annotations, which make its constructor. That is what a dataclass does, without the
-    source that a dataclass compiles for each of some seventy classes whenever an engine starts on a node.
-    """
-
-    exit_code: ClassVar[int] = 1
-    node: ClassVar[str] = ""
-    step: ClassVar[str] = ""
-    fact_names: ClassVar[tuple[str, ...]] = ()
-
-    def __init_subclass__(cls) -> None:
-        own = cls.__dict__.get("__annotations__", {})  # noqa: RUF063 - older than inspect.get_annotations
-        cls.fact_names = cls.fact_names + tuple(name for name, kind in own.items() if "ClassVar" not in str(kind))
-
-    def __init__(self, *values: Any, **named: Any) -> None:
-        super().__init__()
-        given = dict(zip(self.fact_names, values), **named)
-        if len(values) > len(self.fact_names) or set(given) != set(self.fact_names):
-            raise TypeError(f"{type(self).__name__} takes {', '.join(self.fact_names)}; got {given!r}")
-        self.__dict__.update(given)
-
-    def on(self: _Error, node: str = "", step: str = "") -> _Error:  # noqa: PYI019 - as above
-        """The same error with its place filled in where it was still unknown."""
-        for name, value in (("node", node), ("step", step)):
-            if value and not getattr(self, name):
-                self.__dict__[name] = value
-        return self
-
-    def facts(self) -> dict[str, Any]:
-        """The error's facts by name, JSON-able."""
-        return {name: getattr(self, name) for name in self.fact_names}
-
-    def __str__(self) -> str:
-        facts = ", ".join(f"{name}={value!r}" for name, value in self.facts().items())
-        return f"{type(self).__name__}({facts})"
-
+from mikoshi.core.error import MikoshiError as MikoshiError  # noqa: PLC0414 - the tree is imported from here
 
 # ── usage ──────────────────────────────────────────────────────────────────────────────────────────────────────
 
@@ -317,6 +268,14 @@ class PathUnusable(InfrastructureError):
     reason: str
 
 
+class SiteNotAnswering(InfrastructureError):
+    """Each of the probe's first `requests` to `url` failed. `kinds` counts them by kind of failure (ports.web)."""
+
+    url: str
+    requests: int
+    kinds: dict[str, int]
+
+
 # ── packing ────────────────────────────────────────────────────────────────────────────────────────────────────
 
 
@@ -479,6 +438,20 @@ class HealthFailed(NodeFailure):
     answer: str
     seconds: float
     lines: list[str]
+
+
+# ── the probe ──────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+class ProbeBudgetExceeded(MikoshiError):
+    """Of `requests` to `url` since the first switch `failed` failed, and `budget` were allowed; `kinds` counts them."""
+
+    exit_code: ClassVar[int] = 6
+    url: str
+    requests: int
+    failed: int
+    budget: int
+    kinds: dict[str, int]
 
 
 # ── the whole deploy ───────────────────────────────────────────────────────────────────────────────────────────

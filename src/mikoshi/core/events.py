@@ -182,6 +182,68 @@ class NodeReverted:
 
 
 @dataclass(frozen=True)
+class ProbeBegan:
+    """Requests to `url` begin, `rate` a second; for `seconds`, or (0) for as long as a rollout needs."""
+
+    url: str
+    rate: float
+    seconds: float
+
+
+@dataclass(frozen=True)
+class ProbeFailed:
+    """More requests failed than the probe's budget allows: the rollout goes back. `error` as in core.errors.to_wire."""
+
+    error: Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class ProbedPhase:
+    """The requests that began in one phase: "before" the first switch, "during" the rollout, "after" it, or "alone".
+
+    `failed` counts failures by kind (ports.web) and `failed_kept` those of them on a connection that was used before;
+    `client_errors` are answers 400 to 499 that are no failure; `early` are requests that failed before the site's first
+    good answer, `not_sent` those for which too many were under way, `open` those still unanswered at the end: none of
+    these counts as failed. Percentiles are of the time that
+    complete answers took, in seconds; 0 if there were none.
+    """
+
+    name: str
+    seconds: float
+    requests: int
+    failed: Mapping[str, int]
+    failed_kept: int
+    client_errors: int
+    early: int
+    not_sent: int
+    open: int
+    p50: float
+    p95: float
+    p99: float
+    max: float
+
+
+@dataclass(frozen=True)
+class AnsweredSpan:
+    """From `begin` to `end` (seconds since 1970) answers named these deployments in `header`; more than one: mixed."""
+
+    begin: float
+    end: float
+    deployments: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Probed:
+    """What the probe saw, phase by phase, and which deployments answered when (empty: no answer named one)."""
+
+    url: str
+    rate: float
+    header: str
+    phases: tuple[ProbedPhase, ...]
+    spans: tuple[AnsweredSpan, ...]
+
+
+@dataclass(frozen=True)
 class CommandEnded:
     """The command is over. `outcome`: "done", "nothing to do", "reverted", "untouched", "partial" or "held"."""
 
@@ -198,12 +260,12 @@ class CommandEnded:
 Event = Union[
     CommandBegan, BuildBegan, BuildOutput, Packed, Note, NodeReached, NodeLost, AttemptBegan, StageBegan,
     StageProgress, StageEnded, WaveBegan, StepBegan, NodeOutput, NodeFlipped, BakeBegan, NodeFailed, RevertBegan,
-    NodeReverted, CommandEnded,
+    NodeReverted, ProbeBegan, ProbeFailed, Probed, CommandEnded,
 ]  # fmt: skip
 EVENTS: tuple[type[Any], ...] = (
     CommandBegan, BuildBegan, BuildOutput, Packed, Note, NodeReached, NodeLost, AttemptBegan, StageBegan,
     StageProgress, StageEnded, WaveBegan, StepBegan, NodeOutput, NodeFlipped, BakeBegan, NodeFailed, RevertBegan,
-    NodeReverted, CommandEnded,
+    NodeReverted, ProbeBegan, ProbeFailed, Probed, CommandEnded,
 )  # fmt: skip
 
 

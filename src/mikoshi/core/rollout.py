@@ -6,6 +6,7 @@ carries actions out and feeds back what happened; clock and nodes are nowhere in
 * no node flips before every node of the rollout that can still be reached has staged (stage, then flip);
 * a wave begins only when the one before it is healthy and baked;
 * one failure or lost node more than the budget, and nothing flips any more: what flipped goes back, once;
+* with a gate, no wave begins and nothing is complete before the gate was asked again and passed;
 * a rollout that reverts never goes forward again.
 """
 
@@ -48,13 +49,17 @@ class Amount:
 
 @dataclass(frozen=True)
 class Policy:
-    """How a rollout goes: the first wave, each later one, seconds of bake after each, and the failure budgets."""
+    """How a rollout goes: the first wave, each later one, seconds of bake after each, and the failure budgets.
+
+    `gate`: somebody outside of the fleet watches, is asked after each wave, and may turn the rollout back any time.
+    """
 
     first: Amount = field(default_factory=lambda: Amount(count=1))
     step: Amount = field(default_factory=lambda: Amount(percent=100))
     bake: float = 0.0
     max_failures: int = 0
     max_unreachable: int = 0
+    gate: bool = False
 
 
 # ── events: what the engine tells ──────────────────────────────────────────────────────────────────────────────
@@ -120,7 +125,17 @@ class Abort:
     """Somebody wants the rollout to go back."""
 
 
-Event = Union[Staged, Flipped, Alive, Failed, Lost, Reverted, RevertFailed, Tick, Abort]
+@dataclass(frozen=True)
+class GatePassed:
+    """Who watches from outside has nothing against what happened up to now (the answer to AskGate)."""
+
+
+@dataclass(frozen=True)
+class GateFailed:
+    """Who watches from outside has seen too much: the rollout goes back. It comes at any moment, asked or not."""
+
+
+Event = Union[Staged, Flipped, Alive, Failed, Lost, Reverted, RevertFailed, Tick, Abort, GatePassed, GateFailed]
 
 
 # ── actions: what the engine is to do ──────────────────────────────────────────────────────────────────────────
@@ -156,6 +171,11 @@ class CheckAlive:
 
 
 @dataclass(frozen=True)
+class AskGate:
+    """Ask who watches from outside whether the rollout may go on."""
+
+
+@dataclass(frozen=True)
 class BeginRevert:
     """From here on the rollout goes back: record that before any node does."""
 
@@ -174,7 +194,7 @@ class End:
     outcome: str
 
 
-Action = Union[Stage, Flip, Bake, CheckAlive, BeginRevert, Revert, End]
+Action = Union[Stage, Flip, Bake, CheckAlive, AskGate, BeginRevert, Revert, End]
 Actions = tuple[Action, ...]
 
 
@@ -193,6 +213,7 @@ class State:
     wave: tuple[str, ...] = ()
     waves: int = 0
     alive: tuple[str, ...] = ()
+    passed: bool = False
     until: float = 0.0
     outcome: str = ""
     changed: bool = False
@@ -257,10 +278,12 @@ def step(state: State, event: Event, now: float) -> Result:
     """The state after `event` at time `now` (seconds, monotonic), and what is to be done."""
     if state.phase == ENDED:
         return state, ()
-    if isinstance(event, Abort):
+    if isinstance(event, (Abort, GateFailed)):
         return _turn_back(replace(state, aborted=True)) if state.phase != REVERTING else (state, ())
     if isinstance(event, Tick):
         return _baked(state, now) if state.phase == BAKING and now >= state.until else (state, ())
+    if isinstance(event, GatePassed):
+        return _go_on(replace(state, passed=True), now) if state.phase == CHECKING else (state, ())
     if event.node not in state.nodes:
         return state, ()
     moved = _recorded(state, event)
@@ -342,7 +365,7 @@ def _next_wave(state: State, now: float) -> Result:
     ready = state.at(STAGED)
     if not ready:
         done = state.at(FLIPPED)
-        if state.waves == 0 and state.policy.bake > 0 and done:
+        if state.waves == 0 and (state.policy.bake > 0 or state.policy.gate) and done:
             return _bake(replace(state, wave=done, waves=1), now)
         return replace(state, phase=ENDED, outcome=COMPLETE), (End(COMPLETE),)
     first = not state.at(FLIPPED) and state.waves == 0
@@ -363,20 +386,21 @@ def _after_flips(state: State, now: float) -> Result:
 
 def _bake(state: State, now: float) -> Result:
     if state.policy.bake <= 0:
-        return _next_wave(state, now)
+        return _baked(state, now) if state.policy.gate else _next_wave(state, now)
     until = now + state.policy.bake
     return replace(state, phase=BAKING, until=until), (Bake(until),)
 
 
 def _baked(state: State, now: float) -> Result:
-    """The bake is over: every node that flipped so far must still be healthy."""
-    state = replace(state, phase=CHECKING, alive=())
-    checks: Actions = tuple(CheckAlive(node) for node in state.at(FLIPPED))
+    """The bake is over: every node that flipped so far must still be healthy, and the gate pass."""
+    state = replace(state, phase=CHECKING, alive=(), passed=not state.policy.gate)
+    gate: Actions = (AskGate(),) if state.policy.gate else ()
+    checks: Actions = (*(CheckAlive(node) for node in state.at(FLIPPED)), *gate)
     return (state, checks) if checks else _after_checks(state, now)
 
 
 def _after_checks(state: State, now: float) -> Result:
-    if set(state.at(FLIPPED)) - set(state.alive) or state.at(BACKING):
+    if set(state.at(FLIPPED)) - set(state.alive) or state.at(BACKING) or not state.passed:
         return state, ()
     return _next_wave(state, now)
 

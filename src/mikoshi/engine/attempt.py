@@ -20,6 +20,7 @@ from mikoshi.core.errors import (
     Held,
     InfrastructureError,
     MikoshiError,
+    ProbeBudgetExceeded,
     TreeEdited,
     brief,
     to_wire,
@@ -31,6 +32,7 @@ from mikoshi.core.events import (
     NodeLost,
     NodeReverted,
     Note,
+    ProbeFailed,
     RevertBegan,
     StageBegan,
     StageEnded,
@@ -42,6 +44,7 @@ from mikoshi.core.plan import Plan
 from mikoshi.core.release import Manifest
 from mikoshi.engine.content import Content, Spools
 from mikoshi.engine.fleet import Fleet
+from mikoshi.engine.probing.probe import Probe
 from mikoshi.engine.session import NodeError
 from mikoshi.styles.push import commands
 from mikoshi.styles.push.reconcile import base_release
@@ -66,7 +69,9 @@ class Attempt:
     base_manifest: Callable[[str], Manifest | None]
     foreign_files: Callable[[str], list[str]]
     way_back: Callable[[NodeView], int]
+    probe: Probe | None = None
     causes: list[MikoshiError] = field(default_factory=list)
+    _verdict: ProbeBudgetExceeded | None = None
     _events: asyncio.Queue[r.Event | Exception] = field(default_factory=asyncio.Queue)
     _tasks: set[asyncio.Task[None]] = field(default_factory=set)
 
@@ -82,15 +87,20 @@ class Attempt:
                 event = await self._events.get()
                 if isinstance(event, Exception):
                     raise event
+                if isinstance(event, r.GateFailed):
+                    self._gate_failed(state)
                 state, actions = r.step(state, event, self.fleet.clock.monotonic())
                 await self._perform(state, actions)
             return state
         finally:
+            if self.probe is not None:
+                self.probe.release()
             for task in self._tasks:
                 task.cancel()
             await asyncio.gather(*self._tasks, return_exceptions=True)
 
     async def _perform(self, state: r.State, actions: r.Actions) -> None:
+        self._tell_probe(actions)
         flips = tuple(action.node for action in actions if isinstance(action, r.Flip))
         if flips:
             self.fleet.emit(WaveBegan(state.waves, flips))
@@ -108,7 +118,7 @@ class Attempt:
         except Exception as error:  # noqa: BLE001 - handed on: `run` raises it
             self._events.put_nowait(error)
 
-    def _doing(self, action: r.Stage | r.Flip | r.Bake | r.CheckAlive | r.Revert) -> Awaitable[r.Event]:
+    def _doing(self, action: r.Stage | r.Flip | r.Bake | r.CheckAlive | r.AskGate | r.Revert) -> Awaitable[r.Event]:
         match action:
             case r.Stage(node):
                 return self._stage(node)
@@ -120,6 +130,8 @@ class Attempt:
                 return self._revert(node)
             case r.Bake(until):
                 return self._bake(until)
+            case r.AskGate():
+                return self._ask_gate()
 
     async def _begin_revert(self) -> None:
         """Recorded before any node goes back: whoever resumes must never go forward again.
@@ -246,6 +258,34 @@ class Attempt:
         self.fleet.emit(BakeBegan(seconds))
         await self.fleet.clock.sleep(max(0.0, seconds))
         return r.Tick()
+
+    # ── the probe ──────────────────────────────────────────────────────────────────────────────────────────
+
+    def _tell_probe(self, actions: r.Actions) -> None:
+        """Failures count from before the first node changes; once the rollout goes back there is nothing to decide."""
+        if self.probe is None:
+            return
+        if any(isinstance(action, (r.Flip, r.Bake, r.AskGate, r.BeginRevert)) for action in actions):
+            self.probe.switching()
+            self.probe.guard(self._over_budget)
+        if any(isinstance(action, r.BeginRevert) for action in actions):
+            self.probe.release()
+
+    def _over_budget(self, verdict: ProbeBudgetExceeded) -> None:
+        self._verdict = verdict
+        self._events.put_nowait(r.GateFailed())
+
+    async def _ask_gate(self) -> r.Event:
+        """Whoever listens has heard of every failure once the requests that began before are over."""
+        if self.probe is not None:
+            await self.probe.settled()
+        return r.GatePassed()
+
+    def _gate_failed(self, state: r.State) -> None:
+        """Tell why it goes back, unless it goes back already."""
+        if self._verdict is not None and state.phase != r.REVERTING:
+            self.causes.append(self._verdict)
+            self.fleet.emit(ProbeFailed(to_wire(self._verdict)))
 
     # ── what went wrong ────────────────────────────────────────────────────────────────────────────────────
 

@@ -36,6 +36,7 @@ from mikoshi.core.rollout import Policy
 from mikoshi.engine.attempt import Attempt
 from mikoshi.engine.content import Content, Spools
 from mikoshi.engine.fleet import Fleet
+from mikoshi.engine.probing.probe import Probe, watched
 from mikoshi.styles.push import commands
 from mikoshi.styles.push.observe import FleetView, fleet_view
 from mikoshi.styles.push.reconcile import Want, reconcile, way_back
@@ -77,6 +78,7 @@ class Job:
     base_manifest: Callable[[str], Manifest | None]
     foreign_files: Callable[[str], list[str]]
     only: tuple[str, ...] = ()
+    probe: Probe | None = None
 
 
 @dataclass(frozen=True)
@@ -104,22 +106,32 @@ async def deploy(fleet: Fleet, job: Job) -> Result:
     nothing was begun.
     """
     begun = fleet.clock.monotonic()
+    async with watched(job.probe):
+        result = await _carry_out(fleet, job)
+        seconds = fleet.clock.monotonic() - begun
+    fleet.emit(CommandEnded(result.outcome, result.seq, result.release, seconds, **vars(fleet.usage())))
+    return result
+
+
+async def _carry_out(fleet: Fleet, job: Job) -> Result:
     await _connect(fleet, job)
     observed = _observe(fleet, job)
     wanted = await job.wanted(fleet, observed)
     made = reconcile(observed, await _want(fleet, wanted, observed, job, create_key=False))
     if made.empty:
-        return _ended(fleet, Result("nothing to do", made.seq, made.release, made), begun)
+        return Result("nothing to do", made.seq, made.release, made)
+    if job.probe is not None:
+        await job.probe.begin(expected=observed.stable is not None)
     async with fleet.leases(job.by, job.message or job.verb):
         observed = _observe(fleet, job)
         want = await _want(fleet, wanted, observed, job, create_key=True)
         made = reconcile(observed, want)
         if made.empty:
-            return _ended(fleet, Result("nothing to do", made.seq, made.release, made), begun)
+            return Result("nothing to do", made.seq, made.release, made)
         await _take_over_records(fleet, observed)
         with contextlib.ExitStack() as scratch:
             outcome = await _apply(fleet, job, wanted, want, observed, made, scratch)
-        return _ended(fleet, Result(outcome, made.seq, made.release, made), begun)
+        return Result(outcome, made.seq, made.release, made)
 
 
 async def _connect(fleet: Fleet, job: Job) -> None:
@@ -187,7 +199,7 @@ async def _apply(
     attempt = Attempt(
         fleet, made, record, wanted.content, scratch.enter_context(Spools(wanted.content, job.scratch)),
         wanted.secrets.values, wanted.secrets.kept, job.base_manifest, job.foreign_files,
-        lambda view: way_back(observed, view, record),
+        lambda view: way_back(observed, view, record), job.probe,
     )  # fmt: skip
     state = await attempt.run(_begin(fleet, job, observed, made))
     return await _conclude(fleet, job, attempt, state)
@@ -197,8 +209,9 @@ def _begin(fleet: Fleet, job: Job, observed: FleetView, made: Plan) -> r.Result:
     """The rollout's begin. Nodes out of reach when an attempt is resumed may have flipped in it before."""
     away = observed.unreachable if not job.only else ()
     resumed = not made.new and made.stable != made.seq
+    policy = job.probe.gating(job.policy) if job.probe is not None else job.policy
     return r.begin(
-        job.policy, (*made.nodes, *away), fleet.clock.monotonic(), made.staged, made.flipped, made.failed,
+        policy, (*made.nodes, *away), fleet.clock.monotonic(), made.staged, made.flipped, made.failed,
         lost=() if resumed else away, adrift=away if resumed else (), touched=made.touched,
     )  # fmt: skip
 
@@ -241,6 +254,8 @@ async def _finish_revert(fleet: Fleet, job: Job, observed: FleetView, action: Fi
     record = observed.records[action.seq]
     if record.outcome != REVERTING:
         await fleet.ask_again(fleet.target.anchor, UpdateRecord(action.seq, REVERTING, 0.0, (action.reason,)))
+    if job.probe is not None:
+        job.probe.switching()
     fleet.emit(RevertBegan(action.seq, record.stable))
     causes: list[MikoshiError] = []
     for node, back in action.nodes.items():
@@ -353,9 +368,3 @@ async def _settle_one(
         await fleet.ask(node, commands.settle(deployment.seq, outcome, stable, job.keep, protect, entry))
     except (InfrastructureError, NodeFailure) as error:
         fleet.emit(NodeFailed(node, to_wire(error), restored=True))
-
-
-def _ended(fleet: Fleet, result: Result, begun: float) -> Result:
-    seconds = fleet.clock.monotonic() - begun
-    fleet.emit(CommandEnded(result.outcome, result.seq, result.release, seconds, **vars(fleet.usage())))
-    return result
