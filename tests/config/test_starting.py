@@ -33,36 +33,36 @@ def listing(files: dict[str, str]) -> Listing:
 @pytest.mark.parametrize(
     ("files", "kind", "because", "processes", "build"),
     [
-        (DJANGO, "Django", "manage.py", {"web": "python3 -m gunicorn --bind 127.0.0.1:8000 shop.wsgi:application"}, ""),
+        (DJANGO, "Django", "manage.py", {"web": "python3 -m gunicorn --bind fd://{fd} shop.wsgi:application"}, ""),
         (
             FLASK,
             "Python (WSGI)",
             "app.py",
-            {"web": "python3 -m gunicorn --bind 127.0.0.1:8000 app:server"},
+            {"web": "python3 -m gunicorn --bind fd://{fd} app:server"},
             f"{PIP} -r requirements.txt",
         ),
         (
             FASTAPI,
             "Python (ASGI)",
             "main.py",
-            {"web": "python3 -m uvicorn --host 127.0.0.1 --port 8000 main:app"},
+            {"web": "python3 -m mikoshi.drain uvicorn main:app"},
             f"{PIP} .",
         ),
         (
             WSGI,
             "Python (WSGI)",
             "wsgi.py",
-            {"web": "python3 -m gunicorn --bind 127.0.0.1:8000 wsgi:application"},
+            {"web": "python3 -m gunicorn --bind fd://{fd} wsgi:application"},
             "",
         ),
         (
             PSGI,
             "Perl (PSGI)",
             "app.psgi",
-            {"web": "plackup --env production --host 127.0.0.1 --port 5000 app.psgi"},
+            {"web": "plackup -s Starlet --env production app.psgi"},
             "cpanm --notest --local-lib-contained local --installdeps .",
         ),
-        (NODE, "Node", "package.json", {"web": "npm start"}, "npm ci --omit=dev"),
+        (NODE, "Node", "package.json", {"web": "node --require $MIKOSHI_DRAIN/node.js ."}, "npm ci --omit=dev"),
         (STATIC, "static files", "public/index.html", {}, ""),
         (PROCFILE, "Procfile", "Procfile", {"web": "serve --port $PORT", "mail-queue": "work"}, ""),
         ({"README": ""}, "", "", {}, ""),
@@ -84,6 +84,11 @@ def test_a_procfile_says_what_runs_and_the_language_how_it_is_built() -> None:
     assert found.notes == ("the Procfile's release command is not taken over: migrate",)
 
 
+def test_a_start_script_that_is_no_node_stays_as_it_is() -> None:
+    found = detect(listing({"package.json": '{"scripts": {"start": "next start -p 3000"}}'}))
+    assert found.processes == {"web": "next start -p 3000"}
+
+
 @pytest.mark.parametrize("text", ["", "[", "[]", "null", '{"scripts": 1}', '{"scripts": {"start": 2}}', "[" * 100_000])
 def test_a_package_json_that_says_nothing_is_passed_over(text: str) -> None:
     assert detect(listing({"package.json": text})).kind == ""
@@ -98,7 +103,8 @@ def test_every_first_file_is_valid_and_says_what_was_found(files: dict[str, str]
     assert {name: process.command for name, process in written.processes.items()} == found.processes
     assert written.release.build == found.build
     assert written.vars == found.vars
-    assert (written.restart is not None) == bool(found.processes)
+    assert written.restart is None
+    assert ("replaces" in first_file("shop", found, hosts)) == bool(found.processes)
     assert [process.listen for process in written.processes.values() if process.listen] == (
         [f"127.0.0.1:{found.listen}"] if found.listen else []
     )

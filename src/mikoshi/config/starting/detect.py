@@ -65,7 +65,7 @@ def _python_application(listing: Listing) -> Found | None:
         if kind == "wsgi":
             return _python(listing, "Python (WSGI)", name, _wsgi(target))
         if kind == "asgi":
-            return _python(listing, "Python (ASGI)", name, f"python3 -m uvicorn --host 127.0.0.1 --port 8000 {target}")
+            return _python(listing, "Python (ASGI)", name, f"python3 -m mikoshi.drain uvicorn {target}")
     return None
 
 
@@ -74,7 +74,7 @@ def _usual_name(text: str, module: str) -> str:
 
 
 def _wsgi(target: str) -> str:
-    return f"python3 -m gunicorn --bind 127.0.0.1:8000 {target}"
+    return f"python3 -m gunicorn --bind fd://{{fd}} {target}"
 
 
 def _python(listing: Listing, kind: str, because: str, command: str) -> Found:
@@ -108,7 +108,7 @@ def _perl(listing: Listing) -> Found | None:
     return Found(
         kind="Perl (PSGI)",
         because="app.psgi",
-        processes={"web": "plackup --env production --host 127.0.0.1 --port 5000 app.psgi"},
+        processes={"web": "plackup -s Starlet --env production app.psgi"},
         listen=5000,
         build=(step,) if needs else (),
         vars={"PERL5LIB": ":".join(paths)} if paths else {},
@@ -132,11 +132,17 @@ def _node(listing: Listing) -> Found | None:
     return Found(
         kind="Node",
         because="package.json",
-        processes={"web": "npm start"},
+        processes={"web": _node_command(scripts["start"])},
         listen=3000,
         build=(BuildStep(install, inputs, ("node_modules/",)),) if package.get("dependencies") else (),
-        vars={"NODE_ENV": "production", "PORT": "3000"},
+        vars={"NODE_ENV": "production"},
     )
+
+
+def _node_command(start: str) -> str:
+    """npm in between would keep signals and the socket from the server; what it would run is run without it."""
+    program, _, rest = start.partition(" ")
+    return f"node --require $MIKOSHI_DRAIN/node.js {rest or '.'}" if program == "node" else start
 
 
 def _static(listing: Listing) -> Found | None:
@@ -163,7 +169,7 @@ def _with_procfile(listing: Listing, found: Found) -> Found:
         processes=commands,
         listen=5000 if "web" in commands else 0,
         build=build,
-        vars={**variables, **({"PORT": "5000"} if "web" in commands else {})},
+        vars=variables,
         notes=notes,
     )
 

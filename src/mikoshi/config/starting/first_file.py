@@ -68,8 +68,10 @@ def _build(step: BuildStep) -> list[str]:
 
 
 def _process(name: str, command: str, found: Found) -> str:
-    lines = [f"[process.{name}]", f"command = {toml_value(command)}   # not run yet: `restart` starts it"]
+    lines = [f"[process.{name}]", f"command = {toml_value(command)}   # stays in the foreground"]
     if name == "web" and found.listen:
+        if "{fd}" not in command:
+            lines.insert(1, "# It has to use the socket that it is given: {fd}, $LISTEN_FDS or $SERVER_STARTER_PORT.")
         lines += [
             f"listen = {found.listen}   # where it answers",
             '# health = { path = "/up" }   # must answer with 2xx or 3xx; without it "/" must answer below 500',
@@ -91,9 +93,7 @@ def _defaults(app: str, found: Found) -> str:
 def _restart(app: str, found: Found) -> list[str]:
     if found.processes:
         return [
-            "# Starts the application anew on a host, once `current` shows the new deployment. The service has to be",
-            "# there; its working directory is `current`.",
-            f"restart = {toml_value(f'sudo systemctl restart {app}')}",
+            f"# replaces = {toml_value(f'{app}.service')}   # what ran it until now; the first deploy takes its place"
         ]
     if found.kind:
         root = f"/srv/mikoshi/{app}/production/current/{found.because.removesuffix('index.html')}".rstrip("/")

@@ -329,6 +329,8 @@ def main(arguments: list[str]) -> int:
         fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
         return 0
+    os.ftruncate(lock, 0)
+    os.write(lock, b"%d\n" % os.getpid())
     ctypes.CDLL(None).prctl(_PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
     if os.environ.get("NOTIFY_SOCKET"):
         from mikoshi.node.runner import cgroups  # only under systemd, which delegates a group
