@@ -7,6 +7,8 @@ import sys
 
 from mikoshi.core.messages import Kept, NodeView
 from mikoshi.node import fleet, machine
+from mikoshi.node.runner import cgroups, units
+from mikoshi.node.runner.handover import has_runner
 from mikoshi.node.running import process_views
 from mikoshi.node.workspace import Workspace
 
@@ -61,9 +63,26 @@ def kept(work: Workspace) -> tuple[Kept, ...]:
 
 
 def _warnings(work: Workspace) -> list[str]:
-    found = []
+    found = _of_runner(work)
     standing = set(work.deployments.seqs())
     for seq, paths in sorted(work.journal.state.edited.items()):
         if seq in standing:
             found.append(f"deployment {seq} was edited on the node: {', '.join(paths[:_SHOWN])}")
+    return found
+
+
+def _of_runner(work: Workspace) -> list[str]:
+    """What the processes of the running deployment go without on this machine."""
+    stored = work.deployments.load(work.deployments.current())
+    if stored is None or not has_runner(stored) or not work.runner.running:
+        return []
+    found = []
+    if units.manager() is None:
+        user = work.identity.own.name
+        remedy = f": loginctl enable-linger {user}" if os.path.exists("/run/systemd/system") else " (no systemd)"
+        found.append(f"nothing starts the processes after a reboot{remedy}")
+    limits = {
+        name: value for one in stored.settings.processes.values() for name, value in one.get("limits", {}).items()
+    }
+    found += [f"{kind} is not limited: no control group can be made" for kind in cgroups.able(limits)]
     return found
