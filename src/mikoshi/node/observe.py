@@ -84,5 +84,5 @@ def _of_runner(work: Workspace) -> list[str]:
     limits = {
         name: value for one in stored.settings.processes.values() for name, value in one.get("limits", {}).items()
     }
-    found += [f"{kind} is not limited: no control group can be made" for kind in cgroups.able(limits)]
+    found += [f"{kind} is not limited: no control group can be made" for kind in cgroups.unable(limits)]
     return found

@@ -159,7 +159,7 @@ def test_files_are_rotated_and_the_oldest_one_goes(tmp_path: Path) -> None:
 @pytest.mark.root
 def test_one_that_takes_more_memory_than_it_may_is_killed_and_started_again(site: Site) -> None:
     limits = {"memory": 64 << 20, "files": 99}
-    assert cgroups.able(limits) == []
+    assert cgroups.unable(limits) == []
     site.deploy(settings=jobs("ulimit -n; exec sleep 1000", limits=limits))
     (row,) = site.processes()
     groups = cgroups.prepare(str(site.root), f"jobs.1-{row['generation']}", limits)

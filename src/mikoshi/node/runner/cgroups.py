@@ -1,6 +1,6 @@
 """Limits of memory and processor time by control groups, of version 2 or 1, where this process may make them.
 
-cgroup-v2.rst and cgroup-v1 of the kernel's documentation. Where no group can be made nothing is limited, and `able`
+cgroup-v2.rst and cgroup-v1 of the kernel's documentation. Where no group can be made nothing is limited, and `unable`
 says so: a limit is a guard, and an application must not stay down for want of one.
 """
 
@@ -42,7 +42,7 @@ def prepare(root: str, name: str, limits: Mapping[str, Any], base: str = ROOT) -
     return joins
 
 
-def able(limits: Mapping[str, Any], base: str = ROOT) -> list[str]:
+def unable(limits: Mapping[str, Any], base: str = ROOT) -> list[str]:
     """Which of the wanted limits can not be kept here."""
     parents = {kind: _parent(kind, base) for kind in ("memory", "cpu") if limits.get(kind)}
     return [kind for kind, parent in parents.items() if not parent or not os.access(parent, os.W_OK)]

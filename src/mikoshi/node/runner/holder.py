@@ -229,17 +229,19 @@ class Holder:
         number, self.next_id = self.next_id, self.next_id + 1
         spec = message["spec"]
         spec["env"][MARK] = str(number)
-        reader, writer = os.pipe2(os.O_CLOEXEC)
+        reader = writer = -1
         try:
+            reader, writer = os.pipe2(os.O_CLOEXEC)
             pid = spawn(spec, listeners, writer)
         except (SpawnFailed, OSError) as error:
-            os.close(reader)
+            if reader >= 0:
+                os.close(reader)
             self._tell({"spawned": 0, "reason": str(error)})
             return
         finally:
-            os.close(writer)
-            for listener in listeners:
-                os.close(listener)
+            for descriptor in (writer, *listeners):
+                if descriptor >= 0:
+                    os.close(descriptor)
         child = Child(number, pid, processes.started(pid), message["meta"], reader)
         self.children[number] = child
         self._save()
