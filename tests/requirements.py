@@ -58,6 +58,7 @@ def can_unshare() -> bool:
 REQUIREMENTS = {
     "root": Requirement(is_root, "run `make test` as root"),
     "namespaces": Requirement(can_unshare, "run `make test` as root where `unshare -m -p` and mounts are allowed"),
+    "starlet": Requirement(lambda: Path("/usr/share/perl5/Plack/Handler/Starlet.pm").exists(), SETUP),
     "systemd": Requirement(lambda: Path("/lib/systemd/systemd").exists(), SETUP),
     **{
         name: program(name)

@@ -52,9 +52,7 @@ class Shop:
         self.directory = root / "app"
         shutil.copytree(EXAMPLES / example.name, self.directory)
         items = ", ".join(
-            f'{{ ssh = "{host.name}", vars = {{ ADDRESS = "{host.address}" }}, '
-            f'process = {{ web = {{ listen = "{host.address}:{PORT}" }} }} }}'
-            for host in hosts
+            f'{{ ssh = "{host.name}", process = {{ web = {{ listen = "{host.address}:{PORT}" }} }} }}' for host in hosts
         )
         with (self.directory / "mikoshi.toml").open("a") as file:
             file.write(f'\n[env.test]\nssh = {{ config = "{hosts[0].ssh_config}" }}\nhosts = [{items}]\n')
@@ -116,7 +114,7 @@ def hosts(start_host: StartHost) -> list[Host]:
     "example",
     [
         pytest.param(PYTHON, id="python"),
-        pytest.param(PERL, id="perl", marks=pytest.mark.needs("plackup")),
+        pytest.param(PERL, id="perl", marks=pytest.mark.needs("plackup", "starlet")),
         pytest.param(NODE, id="node", marks=pytest.mark.needs("node")),
     ],
 )
@@ -166,5 +164,5 @@ def test_the_application_runs_as_the_user_who_logs_in_and_as_one_server_only(hos
         shop.edit(lambda text: text + "\n")
     for host in hosts:
         listed = host.run(["ps", "-eo", "user,args"]).stdout.decode().splitlines()
-        servers = [line.split()[0] for line in listed if line.endswith("python3 server.py")]
+        servers = [line.split()[0] for line in listed if line.endswith("python3 server.py 3")]
         assert servers == [host.user], listed

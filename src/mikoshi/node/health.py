@@ -93,10 +93,11 @@ def ask(check: Check, limit: float) -> tuple[bool, str]:
         return False, error.strerror or str(error)
 
 
-def ask_over(connection: socket.socket, check: Check, limit: float) -> tuple[bool, str]:
-    """The same over a connection that stands. A slow trickle cannot outlast the limit. Raises OSError."""
+def ask_over(connection: socket.socket, check: Check, limit: float, sent: int = 0) -> tuple[bool, str]:
+    """The same over a connection that stands, on which so many bytes of the request were `sent`. A slow trickle cannot
+    outlast the limit. Raises OSError."""
     try:
-        status = _status(connection, check, time.monotonic() + limit)
+        status = _status(connection, request_of(check)[sent:], time.monotonic() + limit)
     except socket.timeout:
         return False, f"no answer in {limit:.3g} s"
     if status == 0:
@@ -114,10 +115,10 @@ def request_of(check: Check) -> bytes:
     return "\r\n".join(lines).encode()
 
 
-def _status(connection: socket.socket, check: Check, deadline: float) -> int:
+def _status(connection: socket.socket, request: bytes, deadline: float) -> int:
     """The status of the answer, 0 for one that is not HTTP."""
     connection.settimeout(_left(deadline))
-    connection.sendall(request_of(check))
+    connection.sendall(request)
     answer = b""
     while b"\n" not in answer and len(answer) < 1024:
         connection.settimeout(_left(deadline))

@@ -44,6 +44,8 @@ stopping = threading.Event()
 signal.signal(signal.SIGTERM, signal.SIG_IGN if "ignore" in mode else lambda *_: stopping.set())
 listener = socket.socket(fileno=3)
 listener.settimeout(0.02)
+if "deferred" in mode:
+    listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_DEFER_ACCEPT, 30)
 busy = []
 def answer(connection):
     with connection:

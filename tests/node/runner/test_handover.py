@@ -38,6 +38,12 @@ def test_no_request_fails_while_deployments_change(site: Site) -> None:
     assert {row["seq"] for row in site.processes()} == {5}
 
 
+def test_a_server_that_takes_no_silent_connection_is_seen_to_serve(site: Site) -> None:
+    site.deploy("deferred")
+    site.deploy("deferred")
+    assert site.serving() == 2
+
+
 def test_a_slow_request_is_finished_by_the_deployment_that_took_it(site: Site) -> None:
     site.deploy()
     with load(site, path="/slow") as counts:

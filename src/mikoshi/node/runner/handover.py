@@ -213,10 +213,14 @@ def _ask(check: Check, instances: Mapping[int, int]) -> tuple[bool, str, int | N
     """One request: whether the answer was a healthy one, what was seen, and which instance it came from."""
     try:
         with socket.create_connection((check.host, check.port), health.TRY_LIMIT) as connection:
+            # All but the end: with TCP_DEFER_ACCEPT nobody takes a connection on which nothing came, and after a whole
+            # request it may be closed before one has looked.
+            begin = health.request_of(check)[:-2]
+            connection.sendall(begin)
             taker = acceptance.taker(connection, instances, _ACCEPT)
             if taker is None:
                 return False, "no process took the connection", None
-            healthy, answer = health.ask_over(connection, check, health.TRY_LIMIT)
+            healthy, answer = health.ask_over(connection, check, health.TRY_LIMIT, len(begin))
             return healthy, answer, taker
     except ConnectionRefusedError:
         return False, "refused", None
