@@ -1,6 +1,7 @@
 """Which process took a connection. Two generations listen on one socket, so an answer alone does not say whose it is.
 
-proc(5): /proc/net/tcp names the inode of each connection's socket once it was accepted, and /proc/PID/fd who has it.
+The kernel gives the inode of the socket at the other end once it was accepted (sock_diag(7); where that is not
+to be had proc(5): /proc/net/tcp), and /proc/PID/fd says who has it.
 """
 
 from __future__ import annotations
@@ -9,7 +10,7 @@ import socket
 import time
 from collections.abc import Mapping
 
-from mikoshi.node.runner import processes, sockets
+from mikoshi.node.runner import processes, sock_diag, sockets
 
 _LOOK = 0.002
 
@@ -17,10 +18,9 @@ _LOOK = 0.002
 def taker(connection: socket.socket, instances: Mapping[int, int], within: float) -> int | None:
     """Whose the other end of a connection to this machine is: an id of `instances` (id → pid), 0 for somebody
     else's, None if nobody accepted it within so many seconds."""
-    own_port, port = connection.getsockname()[1], connection.getpeername()[1]
     deadline = time.monotonic() + within
     while True:
-        inode = _inode(port, own_port)
+        inode = _inode(connection)
         if inode:
             return _owner(inode, instances)
         if time.monotonic() > deadline:
@@ -28,8 +28,14 @@ def taker(connection: socket.socket, instances: Mapping[int, int], within: float
         time.sleep(_LOOK)
 
 
-def _inode(port: int, peer_port: int) -> int:
-    return next((row.inode for row in sockets.rows() if (row.port, row.peer_port) == (port, peer_port)), 0)
+def _inode(connection: socket.socket) -> int:
+    """The inode of the other end; 0 while nobody has accepted it."""
+    own, other = connection.getsockname(), connection.getpeername()
+    try:
+        return sock_diag.inode(connection.family, other, own)
+    except OSError:
+        found = ((row.port, row.peer_port, row.inode) for row in sockets.rows())
+        return next((inode for port, peer, inode in found if (port, peer) == (other[1], own[1])), 0)
 
 
 def _owner(inode: int, instances: Mapping[int, int]) -> int:

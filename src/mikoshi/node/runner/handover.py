@@ -25,6 +25,7 @@ from mikoshi.node.runner.plans import runs_by_runner
 from mikoshi.node.workspace import Workspace
 
 _POLL = 0.02
+_SILENT = 0.1  # seconds for a connection to be taken before anything is sent on it
 _ACCEPT = 1.0  # seconds for a connection to be taken, before another one is tried
 STANDING = 1.0  # seconds that a process without a socket has to stay to count as alive
 PATIENCE = 5.0  # seconds after which an instance that answers badly to nobody counts, though no connection came to it
@@ -213,11 +214,13 @@ def _ask(check: Check, instances: Mapping[int, int]) -> tuple[bool, str, int | N
     """One request: whether the answer was a healthy one, what was seen, and which instance it came from."""
     try:
         with socket.create_connection((check.host, check.port), health.TRY_LIMIT) as connection:
-            # All but the end: with TCP_DEFER_ACCEPT nobody takes a connection on which nothing came, and after a whole
-            # request it may be closed before one has looked.
-            begin = health.request_of(check)[:-2]
-            connection.sendall(begin)
-            taker = acceptance.taker(connection, instances, _ACCEPT)
+            # Silent at first: a whole request may be answered before one has looked. With TCP_DEFER_ACCEPT nobody takes
+            # a silent connection: then all but the request's end is sent.
+            taker, begin = acceptance.taker(connection, instances, _SILENT), b""
+            if taker is None:
+                begin = health.request_of(check)[:-2]
+                connection.sendall(begin)
+                taker = acceptance.taker(connection, instances, _ACCEPT)
             if taker is None:
                 return False, "no process took the connection", None
             healthy, answer = health.ask_over(connection, check, health.TRY_LIMIT, len(begin))
