@@ -1,4 +1,4 @@
-"""Holds `core` and `node` to Python 3.9's grammar and library: they run on servers with nothing newer.
+"""Holds `core`, `node` and `drain` to Python 3.9's grammar and library: they run on servers with nothing newer.
 
 Usage: python -m tools.check_py39 [DIRECTORY...]. vermin knows grammar and library. It does not look for
 `X | Y` between types at run time once annotations are postponed, which is the likeliest slip here (the alias
@@ -16,7 +16,7 @@ from pathlib import Path
 
 from tools.findings import ROOT, Finding, relative, report
 
-ROOMS = ("src/mikoshi/core", "src/mikoshi/node")
+ROOMS = ("src/mikoshi/core", "src/mikoshi/node", "src/mikoshi/drain")
 BUILTIN_TYPES = {
     "bool",
     "bytearray",
@@ -96,7 +96,7 @@ def check_module(root: Path, path: Path) -> Iterator[Finding]:
 
 
 def main() -> int:
-    """Check the directories named on the command line, or both rooms."""
+    """Check the directories named on the command line, or every such room."""
     directories = [Path(name).resolve() for name in sys.argv[1:]] or [ROOT / room for room in ROOMS]
     texts = [text for directory in directories if (text := vermin_violations(directory))]
     for text in texts:

@@ -1,4 +1,4 @@
-"""Rules for source files that no general linter knows: sizes, unfinished work, imports of `core` and `node`.
+"""Rules for source files that no general linter knows: sizes, unfinished work, imports of `core`, `node` and `drain`.
 
 Usage: python -m tools.check_source. Everything is read as text or syntax trees; nothing is imported.
 """
@@ -110,8 +110,12 @@ def imported(tree: ast.AST) -> Iterator[tuple[int, str]]:
 
 
 def check_imports(root: Path) -> Iterator[Finding]:
-    """`core` and `node` import the standard library and `core`; `node` also itself."""
-    rooms = {"core": ("mikoshi.core",), "node": ("mikoshi.core", "mikoshi.node")}
+    """These rooms import the standard library and what is named here."""
+    rooms = {
+        "core": ("mikoshi.core",),
+        "node": ("mikoshi.core", "mikoshi.node"),
+        "drain": ("mikoshi.drain", "uvicorn"),
+    }
     for room, allowed in rooms.items():
         for path, tree in python_modules(root, f"src/mikoshi/{room}"):
             for line, name in imported(tree):
