@@ -2,7 +2,7 @@
 
 Each way takes 20 swaps under a fixed rate of requests, about 40 % of the machine's processor time, the load's own share
 included: GET on kept connections, GET on fresh ones, POST, and a streamed response. What is counted is every request
-that was not answered whole; what is timed, how long the slowest hundredth took while a swap was under way and while not.
+that was not answered whole; what is timed, how long the slowest hundredth took in a swap and otherwise.
 """
 
 from __future__ import annotations
@@ -18,7 +18,19 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from bench import report
-from bench.loader import Profile, Sample, failures, fresh, generations, keep_alive, load_all, outcomes, percentile, post, stream
+from bench.loader import (
+    Profile,
+    Sample,
+    failures,
+    fresh,
+    generations,
+    keep_alive,
+    load_all,
+    outcomes,
+    percentile,
+    post,
+    stream,
+)
 from bench.replacing.others import others
 from bench.replacing.way import Way, free_port
 from bench.replacing.with_mikoshi import WithMikoshi
@@ -69,17 +81,16 @@ def ways() -> list[Way]:
     """Everything that is compared, new each time."""
     python = shlex.quote(sys.executable)
     gunicorn = f"{python} -m gunicorn --bind fd://{{fd}} --workers 2 --log-level error --no-control-socket"
+    quiet = "--log-level error asgi:application"
     perl = "--env production app.psgi"
     mine: list[Way] = [
         WithMikoshi("gunicorn sync", "A", f"{gunicorn} wsgi:application", ("wsgi.py",)),
         WithMikoshi("gunicorn gthread", "A", f"{gunicorn} -k gthread --threads 8 wsgi:application", ("wsgi.py",)),
-        WithMikoshi(
-            "uvicorn, mikoshi.drain", "A", f"{python} -m mikoshi.drain uvicorn --log-level error asgi:application", ("asgi.py",)
-        ),
+        WithMikoshi("uvicorn, drain", "A", f"{python} -m mikoshi.drain uvicorn {quiet}", ("asgi.py",)),
         WithMikoshi("Node, drain", "A", "node --require $MIKOSHI_DRAIN/node.js server.js", ("server.js",)),
         WithMikoshi("Starlet", "A", f"plackup -s Starlet --max-workers 8 {perl}", ("app.psgi",)),
         WithMikoshi("Starman", "B", f"starman --workers 8 --disable-keepalive {perl}", ("app.psgi",), stop="QUIT"),
-        WithMikoshi("uvicorn as it is", "B", f"{python} -m uvicorn --fd {{fd}} --log-level error asgi:application", ("asgi.py",)),
+        WithMikoshi("uvicorn as it is", "B", f"{python} -m uvicorn --fd {{fd}} {quiet}", ("asgi.py",)),
     ]
     return [*mine, *others()]
 

@@ -30,10 +30,10 @@ def test_the_engine_travels_in_less_than_200_kb() -> None:
     assert len(node_engine().wire) < SIZE_LIMIT
 
 
-def test_it_holds_core_and_node_and_nothing_else() -> None:
+def test_it_holds_core_node_and_drain_and_nothing_else() -> None:
     names = zipfile.ZipFile(io.BytesIO(node_engine().content)).namelist()
     assert {"__main__.py", "mikoshi/__init__.py", "mikoshi/core/frames.py", "mikoshi/node/__main__.py"} <= set(names)
-    allowed = ("mikoshi/core/", "mikoshi/node/")
+    allowed = ("mikoshi/core/", "mikoshi/node/", "mikoshi/drain/")
     assert [name for name in names if not name.startswith(allowed)] == ["__main__.py", "mikoshi/__init__.py"]
 
 

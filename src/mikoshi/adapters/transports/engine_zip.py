@@ -1,4 +1,4 @@
-"""The node engine as one small archive: the sources of `mikoshi.core` and `mikoshi.node`, named by their digest.
+"""The node engine as one small archive: `mikoshi.core`, `mikoshi.node` and `mikoshi.drain`, named by their digest.
 
 The bytes depend on the sources alone, so that every operator with one version of Mikoshi brings the same engine.
 Must never take anything else along: a node needs nothing but Python.
@@ -39,7 +39,7 @@ class EngineZip:
 def node_engine() -> EngineZip:
     """The engine of the installed package; built once in a process."""
     members = {"__main__.py": _STARTER, "mikoshi/__init__.py": _PACKAGE}
-    for package in ("core", "node"):
+    for package in ("core", "node", "drain"):
         members.update(_sources(files("mikoshi") / package, f"mikoshi/{package}"))
     return pack_engine(members)
 
@@ -61,5 +61,5 @@ def _sources(directory: Traversable, name: str) -> Iterator[tuple[str, bytes]]:
     for entry in directory.iterdir():
         if entry.is_dir():
             yield from _sources(entry, f"{name}/{entry.name}")
-        elif entry.name.endswith(".py"):
+        elif entry.name.endswith((".py", ".js")):
             yield f"{name}/{entry.name}", entry.read_bytes()
