@@ -74,7 +74,7 @@ while not stopping.is_set():
 for thread in busy:
     thread.join()
 """
-PYTHON = "python3 -S serve.py"
+PYTHON = "python3 -S serve.py"  # finds its socket at descriptor 3, as both protocols say
 
 
 def application(mode: str = "") -> Built:

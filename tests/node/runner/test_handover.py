@@ -38,6 +38,18 @@ def test_no_request_fails_while_deployments_change(site: Site) -> None:
     assert {row["seq"] for row in site.processes()} == {5}
 
 
+@pytest.mark.parametrize(("more", "told"), [("", True), (" {fd} {port}", False)])
+def test_a_process_is_told_of_its_socket_in_one_way(site: Site, more: str, told: bool) -> None:
+    site.deploy(settings=site.settings(command=f"exec python3 -S serve.py{more}"))
+    (row,) = site.processes()
+    environment = Path(f"/proc/{row['pid']}/environ").read_text().split("\0")
+    assert (f"LISTEN_PID={row['pid']}" in environment) == told
+    assert (f"SERVER_STARTER_PORT=127.0.0.1:{site.port}=3" in environment) == told
+    assert f"PORT={site.port}" in environment
+    words = Path(f"/proc/{row['pid']}/cmdline").read_text().split("\0")[:-1]
+    assert words[3:] == ([] if told else ["3", str(site.port)])
+
+
 def test_a_server_that_takes_no_silent_connection_is_seen_to_serve(site: Site) -> None:
     site.deploy("deferred")
     site.deploy("deferred")

@@ -72,7 +72,7 @@ def _become(spec: Mapping[str, Any], listeners: Sequence[int], output: int, tell
         os.chdir(spec["cwd"])
         doing = f"run {spec['argv'][0]}"
         environment = dict(spec["env"])
-        if listeners:
+        if "LISTEN_FDS" in environment:
             environment["LISTEN_PID"] = str(os.getpid())
         os.execve(spec["argv"][0], spec["argv"], environment)
     except BaseException as error:  # noqa: BLE001 - whatever it is, the child must not go on as the holder
