@@ -1,7 +1,7 @@
 """Serves the application with what Python itself has; gunicorn or another WSGI server takes its place in earnest.
 
-It takes connections from the socket that it was given, and finishes what it has begun when it is told to stop: so the next
-deployment can start beside it, and nobody notices the change.
+It takes connections from the socket that it was given, and finishes what it has begun when it is told to stop: so the
+next deployment can start beside it, and nobody notices the change.
 """
 
 from __future__ import annotations

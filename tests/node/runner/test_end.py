@@ -46,12 +46,11 @@ def test_a_closed_place_begins_no_holder_and_says_why(site: Site, monkeypatch: p
     until(lambda: not site.left())
 
 
-def test_a_closed_place_keeps_what_runs_until_it_is_ended(site: Site) -> None:
+def test_in_a_closed_place_a_holder_s_heir_ends_what_is_left(site: Site) -> None:
     site.deploy()
     (site.root / "closed").touch()
-    heir = kill_holder(site)
     assert site.serving() == 1
-    os.kill(heir, signal.SIGTERM)
+    os.kill(holder(site), signal.SIGKILL)
     until(lambda: not site.left())
 
 

@@ -45,7 +45,7 @@ class ProcessStream:
         """Start `command` in a session of its own, so that Ctrl-C reaches us alone. Raises OSError.
 
         `whole_group`: closing ends all processes of its group, not only the child itself. `stderr` gets the error
-        output as it arrives; what it raises is raised by the task `complaints`. `environment` None: that of this process.
+        output as it arrives; what it raises is raised by the task `complaints`. `environment` None: this process's own.
         """
         process = await asyncio.create_subprocess_exec(
             *command, stdin=PIPE, stdout=PIPE, stderr=PIPE, start_new_session=True, limit=_READ, env=environment

@@ -140,7 +140,7 @@ def _node(listing: Listing) -> Found | None:
 
 
 def _node_command(start: str) -> str:
-    """npm in between would keep signals and the socket from the server; what it would run is run without it."""
+    """Npm in between would keep signals and the socket from the server; what it would run is run without it."""
     program, _, rest = start.partition(" ")
     return f"node --require $MIKOSHI_DRAIN/node.js {rest or '.'}" if program == "node" else start
 
