@@ -13,14 +13,13 @@ from pathlib import Path
 import pytest
 from tests.workbench import Workbench
 
-from mikoshi.cli import touring
 from mikoshi.cli.touring.ground import free_ports
 
-SHOP = Path(touring.__file__).parent / "shop"
+SHOP = Path(__file__).parent / "restarted"
 BODY = """
 shared = ["var/"]
 vars = {{ PYTHON = {python} }}
-restart = '"$PYTHON" restart.py && sleep 0.5 && "$PYTHON" restart.py "$PYTHON" shop.py'
+restart = '"$PYTHON" restart.py && sleep 0.5 && "$PYTHON" restart.py "$PYTHON" server.py'
 [process.web]
 listen = {port}
 health = {{ path = "/up", within = "20s" }}
@@ -29,7 +28,7 @@ health = {{ path = "/up", within = "20s" }}
 
 @pytest.fixture
 def shop(tmp_path: Path) -> Iterator[tuple[Workbench, str]]:
-    """The tour's shop on one node, and its address; half a second of each restart nobody listens there."""
+    """A server on one node, and its address; half a second of each restart nobody listens there."""
     (port,) = free_ports(1)
     bench = Workbench(tmp_path, nodes=("local/a",))
     bench.configure(BODY.format(python=json.dumps(sys.executable), port=port))

@@ -21,7 +21,9 @@ def send(data):
 
 def obey(order):
     if order["do"] == "who":
-        send(message_frame({"pid": os.getpid(), "uid": os.geteuid(), "python": sys.executable}).encode())
+        own = sorted(name for name in os.environ if name.startswith("MIKOSHI_"))
+        answer = {"pid": os.getpid(), "uid": os.geteuid(), "python": sys.executable, "variables": own}
+        send(message_frame(answer).encode())
     elif order["do"] == "end":
         os.write(2, order["words"].encode())
         sys.exit(order["status"])

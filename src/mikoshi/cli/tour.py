@@ -26,13 +26,19 @@ def add_to(verbs: Verbs[Parser]) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Tell every chapter; exit code 1 if a step did not do what it should."""
+    from mikoshi.cli.output import counted
+    from mikoshi.cli.touring.ending import NotEnded
     from mikoshi.cli.touring.ground import ground
 
     with ground(Path(arguments.directory)) as place:
-        if arguments.end:
-            print(f"{place.end_servers()} servers ended")
-            return 0
-        return _told(place, keep=arguments.keep)
+        try:
+            if arguments.end:
+                print(f"{counted(place.end_servers(), 'server')} ended")
+                return 0
+            return _told(place, keep=arguments.keep)
+        except NotEnded as error:
+            sys.stderr.write(f"mikoshi: what runs in {error} was told to end and has not\n")
+            return 1
 
 
 def _told(place: Ground, *, keep: bool) -> int:
@@ -76,7 +82,7 @@ def _chapters(place: Ground) -> None:
         story.heading(f"{number}. {chapter.title}")
         lacks = chapter.lacks()
         for lack in lacks:
-            print(f"  left out: {lack.what}. {lack.remedy}")
+            story.say(f"Left out: {lack.what}. {lack.remedy}")
         if not lacks:
             chapter.tell(place)
 
@@ -89,6 +95,8 @@ def _farewell(place: Ground, keep: bool) -> None:
         print("  The shop is still running, at the addresses above. To end it:  mikoshi tour --end")
     else:
         print("  Every process that the tour started was ended.")
-    print(f"  See what a node looks like:         ls -l {place.shown}/nodes/web1/shop/production")
+    node = f"{place.shown}/nodes/web1/shop/production"
+    print(f"  See what a node looks like:         ls -l {node}")
+    print(f"  Read what the shop said there:      cat {node}/log/web.log")
     print("  Begin with an application of yours: mikoshi init   (in its directory; then `mikoshi plan`)")
     print("  Every key of mikoshi.toml:          mikoshi config docs")

@@ -11,6 +11,7 @@ import pytest
 from mikoshi.adapters.transports.local import LocalTransport
 from mikoshi.core.address import Address
 from mikoshi.core.errors import PathUnusable
+from mikoshi.node.runner.units import WITHOUT
 from tests.contract.remote_contract import RemoteShellContract, Shell
 from tests.contract.scenario import eventually, scenario
 from tests.contract.stand_in import Talk, stand_in
@@ -29,6 +30,16 @@ class TestLocalTransport(TransportContract):
         channel = await way.transport(stand_in()).open(HERE)
         assert (await Talk(channel).ask({"do": "who"}))["python"] == sys.executable
         await channel.close()
+
+    @scenario
+    async def test_nodes_that_share_this_machine_have_no_units_of_systemd(
+        self, way: Way, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.delenv(WITHOUT, raising=False)
+        for address, told in ((HERE, False), (Address("local/a", label="a"), True)):
+            channel = await way.transport(stand_in()).open(address)
+            assert (WITHOUT in (await Talk(channel).ask({"do": "who"}))["variables"]) is told
+            await channel.close()
 
     @scenario
     async def test_nothing_is_written_outside_of_the_cache(self, way: Way, tmp_path: Path) -> None:

@@ -76,6 +76,17 @@ def test_going_back_starts_nothing_while_the_old_generation_stands() -> None:
     assert (world.living(), world.last) == ([1, 1], begun)
 
 
+def test_what_another_holder_left_ends_when_nothing_is_wanted_and_stays_while_nobody_knows() -> None:
+    world = World()
+    foreign = Instance(7, 1007, 0, 1, "web", 1, world.now, plans()["web"], foreign=True)
+    world.state.started(foreign)
+    world.settle()
+    assert world.living() == [1]
+    world.state.want(0, "", {})
+    world.settle()
+    assert world.living() == []
+
+
 def test_stop_first_never_has_two_deployments() -> None:
     world = World(deaf=True)
     world.state.want(1, "1", plans(STOP_FIRST))

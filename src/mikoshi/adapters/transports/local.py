@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import sys
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from pathlib import Path
 
 from mikoshi.adapters.transports.bootstrap import local_command
@@ -14,6 +15,7 @@ from mikoshi.adapters.transports.process_stream import ProcessStream
 from mikoshi.adapters.transports.pump import pump
 from mikoshi.core.address import Address
 from mikoshi.core.errors import HostTimeout, TransportMissing
+from mikoshi.node.runner.units import WITHOUT
 from mikoshi.ports.remote import Sink
 from mikoshi.ports.transport import Traffic
 
@@ -31,7 +33,8 @@ class LocalTransport:
         """A channel to an engine of its own. Raises PathUnusable, HostTimeout, ConnectionLost or TransportMissing."""
         engine = self._engine or node_engine()
         traffic = Traffic(connects=1)
-        stream = await _start(local_command(engine, self._directory, sys.executable), address, whole_group=False)
+        command = local_command(engine, self._directory, sys.executable)
+        stream = await _start(command, address, whole_group=False, environment=_environment(address))
         channel = EngineChannel(stream, address.name, traffic)
         try:
             async with asyncio.timeout(self._connect):
@@ -63,10 +66,20 @@ class LocalTransport:
         """Nothing is kept beyond single channels."""
 
 
+def _environment(address: Address) -> Mapping[str, str] | None:
+    """Nodes that share this machine would also share a unit's name, and are for trying things: no systemd for them."""
+    return {**os.environ, WITHOUT: "1"} if address.label else None
+
+
 async def _start(
-    command: list[str], address: Address, *, whole_group: bool, stderr: Sink | None = None
+    command: list[str],
+    address: Address,
+    *,
+    whole_group: bool,
+    stderr: Sink | None = None,
+    environment: Mapping[str, str] | None = None,
 ) -> ProcessStream:
     try:
-        return await ProcessStream.start(command, whole_group=whole_group, stderr=stderr)
+        return await ProcessStream.start(command, whole_group=whole_group, stderr=stderr, environment=environment)
     except FileNotFoundError as error:
         raise TransportMissing(needs=str(error.filename)).on(address.name) from None

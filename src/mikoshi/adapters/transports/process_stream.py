@@ -9,7 +9,7 @@ import asyncio
 import os
 import signal
 from asyncio.subprocess import PIPE, Process
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Self
 
 from mikoshi.adapters.transports.stream import Tail
@@ -34,14 +34,21 @@ class ProcessStream:
         self.complaints = asyncio.create_task(self._listen(stderr))
 
     @classmethod
-    async def start(cls, command: Sequence[str], *, whole_group: bool, stderr: Sink | None = None) -> Self:
+    async def start(
+        cls,
+        command: Sequence[str],
+        *,
+        whole_group: bool,
+        stderr: Sink | None = None,
+        environment: Mapping[str, str] | None = None,
+    ) -> Self:
         """Start `command` in a session of its own, so that Ctrl-C reaches us alone. Raises OSError.
 
         `whole_group`: closing ends all processes of its group, not only the child itself. `stderr` gets the error
-        output as it arrives; what it raises is raised by the task `complaints`.
+        output as it arrives; what it raises is raised by the task `complaints`. `environment` None: this process's own.
         """
         process = await asyncio.create_subprocess_exec(
-            *command, stdin=PIPE, stdout=PIPE, stderr=PIPE, start_new_session=True, limit=_READ
+            *command, stdin=PIPE, stdout=PIPE, stderr=PIPE, start_new_session=True, limit=_READ, env=environment
         )
         return cls(process, whole_group, stderr)
 

@@ -7,14 +7,7 @@ from dataclasses import dataclass
 
 from mikoshi.cli.touring import push
 from mikoshi.cli.touring.ground import Ground
-
-
-@dataclass(frozen=True)
-class Lack:
-    """What this machine has not, and what to do about it."""
-
-    what: str
-    remedy: str
+from mikoshi.cli.touring.lack import Lack
 
 
 @dataclass(frozen=True)
@@ -26,4 +19,4 @@ class Chapter:
     lacks: Callable[[], list[Lack]] = list
 
 
-CHAPTERS: tuple[Chapter, ...] = (Chapter("Push: to servers, all or none", push.tell),)
+CHAPTERS: tuple[Chapter, ...] = (Chapter("Push: to servers, all or none", push.tell, push.lacks),)

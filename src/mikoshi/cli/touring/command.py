@@ -7,9 +7,11 @@ import time
 from dataclasses import dataclass, field
 from typing import TypeVar
 
+from mikoshi import wiring
 from mikoshi.cli import context, deploying, main
 from mikoshi.cli.explain import exit_code, explain
 from mikoshi.cli.output import error_text
+from mikoshi.cli.probing import asked
 from mikoshi.cli.progress import Lines
 from mikoshi.cli.touring import story
 from mikoshi.cli.touring.ground import Ground, stop_on_signals
@@ -20,16 +22,18 @@ _Kind = TypeVar("_Kind")
 
 
 class _Kept(Lines):
-    """Prints events as every command does, and keeps them."""
+    """Prints events as every command does, or in short how it ended and what failed, and keeps them."""
 
-    def __init__(self) -> None:
+    def __init__(self, short: bool) -> None:
         super().__init__()
+        self._short = short
         self.events: list[e.Event] = []
 
     def __call__(self, event: e.Event) -> None:
         """Keep and print the event."""
         self.events.append(event)
-        super().__call__(event)
+        if not self._short or isinstance(event, (e.CommandEnded, e.NodeFailed, e.NodeLost, e.Note)):
+            super().__call__(event)
 
 
 @dataclass(frozen=True)
@@ -56,15 +60,17 @@ class Ran:
         return sum(event.reused for event in self.all(e.StageEnded))
 
 
-def change(ground: Ground, *words: str) -> Ran:
+def change(ground: Ground, *words: str, short: bool = False) -> Ran:
     """Run `mikoshi deploy` or `mikoshi rollback`. An error is printed and in the result; Interrupted is raised."""
     story.prompt(["mikoshi", *words])
     arguments = main.build_parser().parse_args(["-C", str(ground.app), *words])
-    printer, began = _Kept(), time.monotonic()
+    printer, began = _Kept(short), time.monotonic()
     code, text = 0, ""
     try:
         environment = context.environment(arguments, words[0])
         command = deploying.Command(arguments, environment, words[0], printer)
+        if (probing := asked(arguments)) is not None:
+            command.probe = wiring.probe(probing, command.emit)
         deploying.run_deploy(command, command.from_source if words[0] == "deploy" else command.from_past)
     except Interrupted:
         raise

@@ -8,8 +8,6 @@ import shutil
 import signal
 import socket
 import stat
-import subprocess
-import sys
 from collections.abc import Iterator
 from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass
@@ -18,6 +16,7 @@ from random import randrange
 from types import FrameType
 from typing import NoReturn
 
+from mikoshi.cli.touring.ending import end_all
 from mikoshi.core.errors import WrongUsage
 
 NAME = ".demo"
@@ -44,22 +43,18 @@ class Ground:
         return self.root / "nodes"
 
     def clear(self) -> None:
-        """End what an earlier tour left running, and remove what it left."""
+        """End what an earlier tour left running, and remove what it left. Raises NotEnded."""
         self.end_servers()
         for path in self.root.iterdir():
             if path.name != _MARK:
                 _remove(path)
 
     def end_servers(self) -> int:
-        """End every server on the nodes and let none be started any more; how many ran. A crash's leftovers, too."""
-        places = [path / "var" for path in self.nodes.glob("*/*/*/shared") if (path / "var").is_dir()]
-        for place in places:
-            (place / "closed").touch()
-        running = sum((place / "web.lock").exists() and bool((place / "web.lock").read_text()) for place in places)
-        ends = [_end_server(place.parent) for place in places]
-        for end in ends:
-            end.check_returncode()
-        return running
+        """End all that runs on the nodes and let nothing be started there any more; on how many something ran.
+
+        Raises NotEnded.
+        """
+        return end_all([path for path in self.nodes.glob("*/*/*") if path.is_dir()])
 
     def bring_shop(self) -> None:
         """Put the application there, as somebody would have written it."""
@@ -148,11 +143,6 @@ def free_ports(count: int) -> list[int]:
                 continue
             ports.append(port)
         return ports
-
-
-def _end_server(shared: Path) -> subprocess.CompletedProcess[bytes]:
-    command, environment = [sys.executable, str(_SHOP / "restart.py")], {**os.environ, "MIKOSHI_SHARED": str(shared)}
-    return subprocess.run(command, env=environment, start_new_session=True, check=False)
 
 
 def _remove(path: Path) -> None:

@@ -12,15 +12,15 @@ from types import TracebackType
 from typing import Self
 
 _PAUSE = 0.02
-_LIMIT = 5.0
+_LIMIT = 10.0
 
 
 @dataclass(frozen=True)
 class Answer:
-    """One answer of a node; `deployment` 0 and `page` "" mean that there was none. `at` is a monotonic time."""
+    """One answer of a node, after so many seconds; `deployment` 0 and `page` "" mean that there was none."""
 
     node: str
-    at: float
+    seconds: float
     deployment: int
     page: str
 
@@ -43,28 +43,28 @@ class Seen:
         return {(answer.deployment, answer.page) for answer in self.answers if answer.deployment}
 
     @property
-    def silent(self) -> float:
-        """The longest time without an answer, in seconds; 0 if each request was answered."""
-        longest, last, missed = 0.0, self.answers[0].at, False
-        for answer in self.answers:
-            missed = missed or not answer.deployment
-            if answer.deployment:
-                longest = max(longest, answer.at - last if missed else 0.0)
-                last, missed = answer.at, False
-        return max(longest, self.answers[-1].at - last if missed else 0.0)
+    def unanswered(self) -> int:
+        """How many requests had no answer."""
+        return self.by[0]
+
+    @property
+    def slowest(self) -> float:
+        """How long the slowest answer took, in seconds; 0 if there was none."""
+        return max((answer.seconds for answer in self.answers if answer.deployment), default=0.0)
 
 
 def ask(node: str, port: int) -> Answer:
     """Ask a node once."""
+    began = time.monotonic()
     connection = http.client.HTTPConnection("127.0.0.1", port, timeout=_LIMIT)
     try:
         connection.request("GET", "/")
         response = connection.getresponse()
         page = response.read().decode().strip()
-        return Answer(node, time.monotonic(), int(response.headers.get("X-Deployment", "0")), page)
+        return Answer(node, time.monotonic() - began, int(response.headers.get("X-Deployment", "0")), page)
     except (OSError, http.client.HTTPException):
         # No answer is what is told here: refused, reset and timed out alike.
-        return Answer(node, time.monotonic(), 0, "")
+        return Answer(node, time.monotonic() - began, 0, "")
     finally:
         connection.close()
 

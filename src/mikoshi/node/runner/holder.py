@@ -27,6 +27,7 @@ from mikoshi.node.runner.wire import PeerGone, Wire
 PROTOCOL = 1
 SOCKETS, PIPES = "MIKOSHI_HOLDER_SOCKETS", "MIKOSHI_HOLDER_PIPES"  # what a dying holder's runner hands on: name → fd
 MARK = "MIKOSHI_CHILD"
+CLOSED = "closed"  # a file in the environment's directory: no holder begins there, and an heir ends what is left
 _PR_SET_CHILD_SUBREAPER = 36
 _AGAIN = (0.0, 0.1, 0.5, 2.0, 5.0)  # seconds before the runner is started again
 _STEADY = 10.0
@@ -324,13 +325,18 @@ def _rescue(sockets: dict[str, int], children: dict[int, Child]) -> None:
 
 
 def main(arguments: list[str]) -> int:
-    """`holder ROOT CODE`: hold the environment in ROOT. 0 also if another one does already."""
+    """`holder ROOT CODE`: hold the environment in ROOT. 0 also if another one does already; 1 in a closed place."""
     root, code = arguments
     lock = os.open(os.path.join(root, "run", "holder.lock"), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
     try:
         fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
         return 0
+    # Looked for under the lock: whoever made the mark and then finds the lock free knows that nothing will stay.
+    closed = os.path.exists(os.path.join(root, CLOSED))
+    if closed and SOCKETS not in os.environ:
+        sys.stderr.write(f"{root} has the mark `{CLOSED}`: nothing is started here any more\n")
+        return 1
     os.ftruncate(lock, 0)
     os.write(lock, b"%d\n" % os.getpid())
     ctypes.CDLL(None).prctl(_PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
@@ -341,7 +347,7 @@ def main(arguments: list[str]) -> int:
     wake, woken = os.pipe2(os.O_CLOEXEC | os.O_NONBLOCK)
     signal.set_wakeup_fd(woken, warn_on_full_buffer=False)
     sockets, children, number = inherited(root)
-    holder = Holder(root, code, sockets, children, next_id=number)
+    holder = Holder(root, code, sockets, children, next_id=number, stopping=closed)
     signal.signal(signal.SIGCHLD, lambda *_: None)
     for ending in (signal.SIGTERM, signal.SIGINT):
         signal.signal(ending, lambda *_: _end(holder))

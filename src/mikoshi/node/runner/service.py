@@ -103,7 +103,9 @@ class Service:
         wanted = self._saved()
         for child, descriptor in found:
             self._adopt(child, descriptor)
-        if wanted["seq"] and not self.stopping:
+        if self.stopping:
+            self.stop()
+        elif wanted["seq"]:
             self._recover_generation(wanted)
 
     def _saved(self) -> dict[str, Any]:

@@ -82,10 +82,12 @@ Action = Union[Start, Tell]
 
 @dataclass
 class Supervision:
-    """All that is known. `drained`: the other generations may be told to stop."""
+    """All that is known. `drained`: the other generations may be told to stop. `wanted` 0: nobody knows what is wanted;
+    with `empty`, that nothing is."""
 
     generations: dict[int, Generation] = field(default_factory=dict)
     wanted: int = 0
+    empty: bool = False
     drained: bool = True
     attended: bool = False
     instances: dict[int, Instance] = field(default_factory=dict)
@@ -126,7 +128,7 @@ class Supervision:
         return 0
 
     def _become(self, number: int) -> None:
-        self.wanted, self.drained = number, number == 0
+        self.wanted, self.drained, self.empty = number, number == 0, number == 0
         self.places = {place: Place() for place in _places(self.generations.get(number))}
 
     def _in(self, generation: int, process: str, number: int) -> Instance | None:
@@ -193,7 +195,8 @@ class Supervision:
 
     def _superfluous(self, now: float) -> Iterator[Action]:
         for one in self.instances.values():
-            if one.trial or one.stopping is not None or one.generation == self.wanted:
+            wanted = one.generation == self.wanted and not self.empty
+            if one.trial or one.stopping is not None or wanted:
                 continue
             if self.drained or self._gives_way(one):
                 yield self.stop(one, now)

@@ -16,6 +16,7 @@ from mikoshi.core.errors import RunnerUnavailable
 from mikoshi.node import machine
 from mikoshi.node.files import Files
 
+WITHOUT = "MIKOSHI_WITHOUT_SYSTEMD"  # set for an engine whose runners are to be daemons
 _LIMIT = 60.0  # seconds for one answer of systemctl
 _TEMPLATE = """\
 # Made by Mikoshi for {root}. A deploy writes it anew where it differs.
@@ -68,7 +69,9 @@ class Manager:
 
 
 def manager() -> Manager | None:
-    """The systemd to use; None where there is none, or where it would end with the login."""
+    """The systemd to use; None where there is none, where it would end with the login, or where it is not wanted."""
+    if os.environ.get(WITHOUT):
+        return None
     own = machine.user_of(os.geteuid())
     if own.uid == 0 and os.path.exists("/run/systemd/private"):
         return Manager(False, "/etc/systemd/system", "")

@@ -1,8 +1,16 @@
-"""The shop of the tour: a web server that says which version of it, in which deployment, answers."""
+"""The shop of the tour: a web server that says which version of it, in which deployment, answers.
+
+`shop.py FD` serves on the listening socket FD, beside the version before it, and finishes what it began when it is told
+to stop.
+"""
 
 import os
+import signal
+import socket
+import sys
 from http.server import BaseHTTPRequestHandler
 from socketserver import ThreadingTCPServer
+from threading import Thread
 
 TITLE = "The shop"
 VERSION = "1"
@@ -10,6 +18,8 @@ VERSION = "1"
 
 class Window(BaseHTTPRequestHandler):
     """Answers every request."""
+
+    timeout = 5  # seconds for a request to arrive
 
     def do_GET(self) -> None:
         """The page; `/up` is the same, for the health check."""
@@ -26,10 +36,17 @@ class Window(BaseHTTPRequestHandler):
 
 
 class Server(ThreadingTCPServer):
-    """Listens again at once after a restart."""
+    """Takes connections from a socket that others may take them from as well."""
 
-    allow_reuse_address = True
-    daemon_threads = True
+    def __init__(self, listener: socket.socket) -> None:
+        """Serve on `listener`. Another process may be faster at a connection: that must not block."""
+        super().__init__(listener.getsockname(), Window, bind_and_activate=False)
+        self.socket.close()
+        self.socket = listener
+        listener.setblocking(False)
 
 
-Server(("127.0.0.1", int(os.environ["PORT"])), Window).serve_forever()
+with Server(socket.socket(fileno=int(sys.argv[1]))) as server:
+    signal.signal(signal.SIGTERM, lambda *_: Thread(target=server.shutdown).start())
+    print(f"version {VERSION} is open", flush=True)
+    server.serve_forever(poll_interval=0.05)  # the end of `with` waits for the requests under way

@@ -1,7 +1,7 @@
 """restart.py [COMMAND ...]: ends the server that runs and starts COMMAND in the background, or only ends.
 
 The server inherits the lock on the state file: it is held as long as the server lives, and then the file has the number
-of its process group. So nothing else is ever signalled. Once the file `closed` is there, nothing is started any more.
+of its process group. So nothing else is ever signalled.
 """
 
 import fcntl
@@ -25,8 +25,6 @@ def main(command: list[str]) -> None:
         state.truncate(0)
         if not command:
             return
-        if (DIRECTORY / "closed").exists():
-            sys.exit("restart.py: the tour is over; `mikoshi tour` begins another one")
         subprocess.Popen(  # the lock and the server's number go on with the server itself
             command,
             stdin=subprocess.DEVNULL,
