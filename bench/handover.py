@@ -80,12 +80,15 @@ class Result:
 def ways() -> list[Way]:
     """Everything that is compared, new each time."""
     python = shlex.quote(sys.executable)
-    gunicorn = f"{python} -m gunicorn --bind fd://{{fd}} --workers 2 --log-level error --no-control-socket"
+    gunicorn = f"{python} -m gunicorn --bind fd://{{fd}} --log-level error --no-control-socket"
+    threads = "-k gthread --workers 2 --threads 8"
     quiet = "--log-level error asgi:application"
     perl = "--env production app.psgi"
     mine: list[Way] = [
-        WithMikoshi("gunicorn sync", "A", f"{gunicorn} wsgi:application", ("wsgi.py",)),
-        WithMikoshi("gunicorn gthread", "A", f"{gunicorn} -k gthread --threads 8 wsgi:application", ("wsgi.py",)),
+        WithMikoshi("gunicorn sync", "A", f"{gunicorn} --workers 8 wsgi:application", ("wsgi.py",)),
+        WithMikoshi(
+            "gunicorn gthread", "A", f"{gunicorn} -k gthread --workers 2 --threads 8 wsgi:application", ("wsgi.py",)
+        ),
         WithMikoshi("uvicorn, drain", "A", f"{python} -m mikoshi.drain uvicorn {quiet}", ("asgi.py",)),
         WithMikoshi("Node, drain", "A", "node --require $MIKOSHI_DRAIN/node.js server.js", ("server.js",)),
         WithMikoshi("Starlet", "A", f"plackup -s Starlet --max-workers 8 {perl}", ("app.psgi",)),

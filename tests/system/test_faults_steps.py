@@ -41,7 +41,7 @@ class Website:
     def process(self) -> str:
         """The section of mikoshi.toml that says where it listens."""
         health = 'health = { path = "/up", within = "1s" }'
-        return f'[process.web]\ncommand = "true"\nlisten = {self.port}\n{health}'
+        return f"[process.web]\nlisten = {self.port}\n{health}"
 
     def close(self) -> None:
         """Stop answering."""

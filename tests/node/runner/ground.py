@@ -31,6 +31,8 @@ print("begins", os.environ["MIKOSHI_PROCESS"], flush=True)
 if "crash" in mode or ("crash-in-public" in mode and not trial):
     print("it broke", flush=True)
     sys.exit(3)
+if "crash-late" in mode and not trial:
+    threading.Timer(1.0, os._exit, (5,)).start()
 if "fork-away" in mode:
     if os.fork():
         os._exit(0)

@@ -1,8 +1,8 @@
 """The environment of a process: the deployment's, and what it is told about its socket.
 
 Two protocols hand a socket over: systemd's (sd_listen_fds(3): LISTEN_FDS, LISTEN_FDNAMES, and LISTEN_PID once the pid
-is known) and Server::Starter's (SERVER_STARTER_PORT). A command with {fd} in it is told there, and in no other way: gunicorn,
-told twice, takes the same descriptor twice and fails.
+is known) and Server::Starter's (SERVER_STARTER_PORT). A command with {fd} in it is told there, and in no other way:
+gunicorn, told twice, takes the same descriptor twice and fails.
 """
 
 from __future__ import annotations
@@ -28,10 +28,11 @@ def process_environment(
     own["PYTHONPATH"] = f"{own['PYTHONPATH']}{os.pathsep}{drain}" if own.get("PYTHONPATH") else drain
     if trial:
         own["MIKOSHI_TRIAL"] = "1"
-    if listen:
-        host, port = host_and_port(listen)
-        own["PORT"] = str(port)
-    if listen and "{fd}" not in plan.command:
+    if not listen:
+        return own
+    host, port = host_and_port(listen)
+    own["PORT"] = str(port)
+    if "{fd}" not in plan.command:
         own["LISTEN_FDS"] = "1"
         own["LISTEN_FDNAMES"] = plan.name
         own["SERVER_STARTER_PORT"] = f"{f'[{host}]' if ':' in host else host}:{port}={FIRST_DESCRIPTOR}"
