@@ -86,9 +86,7 @@ def ways() -> list[Way]:
     perl = "--env production app.psgi"
     mine: list[Way] = [
         WithMikoshi("gunicorn sync", "A", f"{gunicorn} --workers 8 wsgi:application", ("wsgi.py",)),
-        WithMikoshi(
-            "gunicorn gthread", "A", f"{gunicorn} -k gthread --workers 2 --threads 8 wsgi:application", ("wsgi.py",)
-        ),
+        WithMikoshi("gunicorn gthread", "A", f"{gunicorn} {threads} wsgi:application", ("wsgi.py",)),
         WithMikoshi("uvicorn, drain", "A", f"{python} -m mikoshi.drain uvicorn {quiet}", ("asgi.py",)),
         WithMikoshi("Node, drain", "A", "node --require $MIKOSHI_DRAIN/node.js server.js", ("server.js",)),
         WithMikoshi("Starlet", "A", f"plackup -s Starlet --max-workers 8 {perl}", ("app.psgi",)),
