@@ -45,7 +45,7 @@ types: $(INSTALLED)
 	@$(BIN)/mypy $(CHECKED)
 
 imports: $(INSTALLED)
-	@mkdir -p .make; $(BIN)/lint-imports --config pyproject.toml > .make/imports.log || { cat .make/imports.log; exit 1; }
+	@mkdir -p .make; $(BIN)/lint-imports > .make/imports.log || { cat .make/imports.log; exit 1; }
 
 py39: $(INSTALLED)
 	@$(BIN)/python -m tools.check_py39

@@ -96,8 +96,11 @@ def ways() -> list[Way]:
     return [*mine, *others()]
 
 
-async def measure(way: Way, directory: Path, swaps: int, load: Load | None, pause: float) -> Result:
-    """Swap a server under load. `load` None: as hard as the share of the processor allows."""
+async def measure(
+    way: Way, directory: Path, swaps: int, load: Load | None = None, pause: float = 2.0, requests: int = 1000
+) -> Result:
+    """Swap a server under load. `load` None: as hard as the share of the processor allows. At least `pause` seconds
+    and so many `requests` lie between two begins."""
     port = free_port()
     await asyncio.to_thread(way.start, directory, port)
     try:
@@ -111,7 +114,7 @@ async def measure(way: Way, directory: Path, swaps: int, load: Load | None, paus
                 begun = time.monotonic()
                 await asyncio.to_thread(way.swap, version)
                 spans.append((begun, time.monotonic()))
-                await asyncio.sleep(pause)
+                await asyncio.sleep(max(pause, requests / chosen.rate - (spans[-1][1] - begun)))
         finally:
             stop.set()
             samples = await asking
@@ -123,13 +126,12 @@ async def measure(way: Way, directory: Path, swaps: int, load: Load | None, paus
 async def rate_for(way: Way, port: int) -> float:
     """The rate that uses the share of the machine's processor time, found by trying a low one."""
     stop = asyncio.Event()
-    before, begun = busy(), time.monotonic()
+    before = busy()
     asking = asyncio.create_task(load_all(Load(_TRY_RATE).profiles(way.echoes), f"http://127.0.0.1:{port}", stop))
     await asyncio.sleep(_TRY_SECONDS)
     used, total = (after - earlier for after, earlier in zip(busy(), before, strict=True))
     stop.set()
     await asking
-    del begun
     return min(_MOST_RATE, _TRY_RATE * SHARE / max(0.01, used / total))
 
 
@@ -168,7 +170,7 @@ def main(arguments: Sequence[str]) -> int:
             continue
         say(f"{way.name} …")
         with tempfile.TemporaryDirectory(prefix="mikoshi-bench-") as directory:
-            result = asyncio.run(measure(way, Path(directory), options.swaps, None, options.pause))
+            result = asyncio.run(measure(way, Path(directory), options.swaps, pause=options.pause))
         rows.append(row(result))
         say("  " + " | ".join(rows[-1]))
     text = report.page([report.table(HEAD, rows)], shlex.join(["python", "-m", "bench.handover", *arguments]))
