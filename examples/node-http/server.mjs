@@ -4,7 +4,7 @@ import { readFileSync, renameSync, writeFileSync } from "node:fs";
 import { createServer } from "node:http";
 
 const VERSION = "1";
-const { ADDRESS, GREETING, MIKOSHI_SEQ, PORT, SECRET_KEY } = process.env;
+const { GREETING, MIKOSHI_SEQ, PORT, SECRET_KEY } = process.env;
 
 const answers = {
   "/": () => `${GREETING} from version ${VERSION}, deployment ${MIKOSHI_SEQ}\n`,
@@ -36,9 +36,4 @@ const server = createServer((request, response) => {
   response.end(answer ? answer() : "not found\n");
 });
 
-process.on("SIGTERM", () => {
-  server.close(() => process.exit(0));
-  server.closeIdleConnections();
-});
-
-server.listen(Number(PORT), ADDRESS);
+server.listen(Number(PORT));
