@@ -182,8 +182,25 @@ class NodeReverted:
 
 
 @dataclass(frozen=True)
+class NodeRestarted:
+    """The node runs new processes of the deployment `seq`; the old ones have ended."""
+
+    node: str
+    seq: int
+    seconds: float
+
+
+@dataclass(frozen=True)
+class NodeStopped:
+    """So many processes were ended on the node, and stay ended."""
+
+    node: str
+    ended: int
+
+
+@dataclass(frozen=True)
 class CommandEnded:
-    """The command is over. `outcome`: "done", "nothing to do", "reverted", "untouched", "partial" or "held"."""
+    """The command is over. `outcome`: "done", "nothing to do", "reverted" or "stopped"."""
 
     outcome: str
     seq: int
@@ -198,12 +215,12 @@ class CommandEnded:
 Event = Union[
     CommandBegan, BuildBegan, BuildOutput, Packed, Note, NodeReached, NodeLost, AttemptBegan, StageBegan,
     StageProgress, StageEnded, WaveBegan, StepBegan, NodeOutput, NodeFlipped, BakeBegan, NodeFailed, RevertBegan,
-    NodeReverted, CommandEnded,
+    NodeReverted, NodeRestarted, NodeStopped, CommandEnded,
 ]  # fmt: skip
 EVENTS: tuple[type[Any], ...] = (
     CommandBegan, BuildBegan, BuildOutput, Packed, Note, NodeReached, NodeLost, AttemptBegan, StageBegan,
     StageProgress, StageEnded, WaveBegan, StepBegan, NodeOutput, NodeFlipped, BakeBegan, NodeFailed, RevertBegan,
-    NodeReverted, CommandEnded,
+    NodeReverted, NodeRestarted, NodeStopped, CommandEnded,
 )  # fmt: skip
 
 

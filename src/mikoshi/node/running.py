@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import time
 import uuid
 
 from mikoshi.core.errors import MikoshiError, NotStaged
@@ -12,6 +13,7 @@ from mikoshi.node.deployments import Stored
 from mikoshi.node.flip import Flip
 from mikoshi.node.runner import processes
 from mikoshi.node.runner.handover import Handover, has_runner, stop_all
+from mikoshi.node.runner.logs import stamp
 from mikoshi.node.workspace import Workspace
 
 
@@ -63,8 +65,8 @@ def restart(work: Workspace) -> None:
     runner = work.runner
     runner.ensure()
     before = runner.ask("status")["wanted"]
+    handover = Handover(work, stored, stamp(time.time()).decode())
     runner.ask("restart", key=uuid.uuid4().hex)
-    handover = Handover(work, stored)
     try:
         handover.until_alive()
     except MikoshiError:

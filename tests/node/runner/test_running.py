@@ -82,6 +82,7 @@ def test_a_restart_that_fails_leaves_the_old_processes(site: Site) -> None:
         with pytest.raises(Refusal) as caught:
             engine.call(messages.Restart())
     assert isinstance(caught.value.error, ProcessEnded)
+    assert caught.value.error.lines[:2] == ["begins web.1", "it broke"]
     assert caught.value.envelope.get("restored", True)
     assert {row["pid"] for row in site.processes()} == pids
     assert failures(counts) == {}
