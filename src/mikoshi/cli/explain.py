@@ -142,7 +142,7 @@ _LEFT = {
     ("restart", 6): "Everything goes on: the old processes where it failed. Mend the cause and restart again.",
     ("restart", 7): "Look there with `mikoshi status` and `mikoshi logs`.",
     ("stop", 4): "There its processes may go on. Run the same command again once it is reachable.",
-    ("stop", 7): "Look there with `mikoshi status` and `mikoshi logs runner`.",
+    ("stop", 7): "Look there with `mikoshi status`; the runner's own log is log/runner.log on the host.",
 }
 
 

@@ -19,6 +19,7 @@ from mikoshi.cli import (
     deploy,
     history,
     init,
+    logs,
     plan,
     releases,
     restart,
@@ -30,7 +31,9 @@ from mikoshi.cli import (
 from mikoshi.cli.parser import Parser
 from mikoshi.core.errors import Interrupted, MikoshiError
 
-VERBS = (init, check, tour, plan, deploy, rollback, restart, stop, status, history, releases, config, completion)
+VERBS = (
+    init, check, tour, plan, deploy, rollback, restart, stop, status, logs, history, releases, config, completion,
+)  # fmt: skip
 _EPILOG = """exit codes: 0 done · 2 usage or configuration · 3 held by another deployer · 4 out of reach
 5 failed, nothing changed · 6 failed, reverted · 7 failed, nodes need a person
 8 plan --exit-code: there are changes · 130 interrupted: the same command goes on"""

@@ -14,18 +14,18 @@ from mikoshi.node.workspace import Workspace
 _LOOK = 0.1
 _BLOCK = 256 << 10
 _FURTHEST = 4 << 20  # bytes that are looked through for the last lines of one file
+_ALL = 1 << 30
 _OWN = "runner"
 
 
 def logs(work: Workspace, request: Logs) -> None:
     """Emit the output of the processes; with `follow` until the session ends."""
     tails: dict[str, Tail] = {}
-    shown = _Shown(work)
+    shown, lines = _Shown(work), request.lines
     try:
         while True:
-            found = [
-                (name, line) for name in _logged(work, request.process) for line in _news(work, tails, name, request)
-            ]
+            names = _logged(work, request.process)
+            found = [(name, line) for name in names for line in _news(work, tails, name, lines)]
             redaction = shown.now()  # after reading: a deployment stands completely before its first line is written
             for name, line in found:
                 if work.ended():
@@ -33,17 +33,18 @@ def logs(work: Workspace, request: Logs) -> None:
                 work.emit(Output(name, redaction(line.decode("utf-8", "replace"))))
             if not request.follow or work.ended():
                 return
+            lines = _ALL  # of a log that was not there at first
             time.sleep(_LOOK)
     finally:
         for tail in tails.values():
             tail.close()
 
 
-def _news(work: Workspace, tails: dict[str, Tail], name: str, request: Logs) -> list[bytes]:
+def _news(work: Workspace, tails: dict[str, Tail], name: str, lines: int) -> list[bytes]:
     if name in tails:
         return tails[name].more()
     tails[name] = Tail(os.path.join(work.paths.logs, f"{name}.log"))
-    return tails[name].last(request.lines)
+    return tails[name].last(lines)
 
 
 def _logged(work: Workspace, only: str) -> list[str]:
