@@ -10,7 +10,15 @@ import signal
 from dataclasses import dataclass
 
 from mikoshi.cli.texts import TEXTS, USE_THE_SOCKET, failures
-from mikoshi.core.errors import DeployFailed, MikoshiError, PortTaken, ProcessEnded, SocketNotUsed
+from mikoshi.core.errors import (
+    DeployFailed,
+    MikoshiError,
+    NotEverywhere,
+    PortTaken,
+    ProcessEnded,
+    ProcessUnknown,
+    SocketNotUsed,
+)
 
 
 @dataclass(frozen=True)
@@ -24,13 +32,15 @@ class Explanation:
 
 def exit_code(error: MikoshiError) -> int:
     """The exit code of the command line's table."""
-    return error.exit if isinstance(error, DeployFailed) else error.exit_code
+    return error.exit if isinstance(error, (DeployFailed, NotEverywhere)) else error.exit_code
 
 
 def explain(error: MikoshiError) -> Explanation:
     """The error as text."""
     if isinstance(error, DeployFailed):
         return _deploy_failed(error)
+    if isinstance(error, NotEverywhere):
+        return _not_everywhere(error)
     what, further = TEXTS[type(error).__name__]
     facts = {name: _shown(value) for name, value in error.facts().items()}
     where = f"{error.node}: " if error.node and "{node}" not in what else ""
@@ -42,6 +52,7 @@ def explain(error: MikoshiError) -> Explanation:
 DERIVED: dict[str, frozenset[str]] = {
     "PortTaken": frozenset({"owner"}),
     "ProcessEnded": frozenset({"ended", "when", "remedy"}),
+    "ProcessUnknown": frozenset({"suggestion"}),
     "SocketNotUsed": frozenset({"opened"}),
 }
 _PHASES = {"trial": "on trial", "start": "as it began to serve", "watch": "after it had begun to serve"}
@@ -54,6 +65,8 @@ def _derived(error: MikoshiError) -> dict[str, str]:
             return {"owner": known}
         case ProcessEnded():
             return _ended(error)
+        case ProcessUnknown():
+            return {"suggestion": f"; did you mean {error.nearest!r}?" if error.nearest else ""}
         case SocketNotUsed():
             return {"opened": f"; it opened port {error.opened} itself" if error.opened else ""}
         case _:
@@ -65,14 +78,18 @@ def _ended(error: ProcessEnded) -> dict[str, str]:
     if error.opened:
         ended = f"opened {error.opened} itself, which the runner has open for it, and ended"
         return {"ended": ended, "when": when, "remedy": USE_THE_SOCKET}
-    if error.status < 0:
-        try:
-            name = signal.Signals(-error.status).name
-        except ValueError:
-            name = str(-error.status)
-        return {"ended": f"was killed by {name}", "when": when, "remedy": ""}
     remedy = "It has to stay in the foreground." if error.status == 0 else ""
-    return {"ended": f"ended with status {error.status}", "when": when, "remedy": remedy}
+    return {"ended": how_it_ended(error.status), "when": when, "remedy": remedy}
+
+
+def how_it_ended(status: int) -> str:
+    """A process's end: by its exit status, or by the signal -status."""
+    if status >= 0:
+        return f"ended with status {status}"
+    try:
+        return f"was killed by {signal.Signals(-status).name}"
+    except ValueError:
+        return f"was killed by signal {-status}"
 
 
 def _shown(value: object) -> object:
@@ -101,12 +118,7 @@ def _deploy_failed(error: DeployFailed) -> Explanation:
     outcome = _OUTCOMES[error.exit].format(changed=", ".join(error.changed))
     name = f"deployment {error.seq}" if error.seq else "the deployment"
     runs = f" Deployment {error.stable} runs." if error.stable and error.exit != 7 else ""
-    details: list[str] = []
-    for cause in error.causes:
-        explained = explain(cause)
-        details.extend([explained.what, *(f"  │ {line}" for line in explained.details)])
-        if explained.next:
-            details.append(f"  → {explained.next}")
+    details = _causes(error.causes)
     details.extend(f"not undone: {what}" for what in error.not_undone)
     further = {
         4: "Nothing has to be cleaned up: run the same command again once it is reachable.",
@@ -115,3 +127,35 @@ def _deploy_failed(error: DeployFailed) -> Explanation:
         7: "Look with `mikoshi status`, mend those nodes, then run the same command again: it goes on from there.",
     }[error.exit]
     return Explanation(f"{name} failed: {outcome}.{runs}", tuple(details), further)
+
+
+def _causes(causes: list[MikoshiError]) -> list[str]:
+    details: list[str] = []
+    for cause in causes:
+        explained = explain(cause)
+        details.extend([explained.what, *(f"  │ {line}" for line in explained.details)])
+        if explained.next:
+            details.append(f"  → {explained.next}")
+    return details
+
+
+_LEFT = {
+    ("restart", 4): "Where it was not done the processes go on as they were.",
+    ("restart", 6): "Everything goes on: the old processes where it failed. Mend the cause and restart again.",
+    ("restart", 7): "Look there with `mikoshi status` and `mikoshi logs`.",
+    ("stop", 4): "There its processes may go on. Run the same command again once it is reachable.",
+    ("stop", 7): "Look there with `mikoshi status`; the runner's own log is log/runner.log on the host.",
+}
+
+
+def _not_everywhere(error: NotEverywhere) -> Explanation:
+    where = ", ".join(dict.fromkeys(cause.node for cause in error.causes if cause.node))
+    what = {
+        "restart": f"the restart failed on {where}" if error.exit != 4 else f"not restarted everywhere: {where}",
+        "stop": f"not stopped everywhere: {where}",
+    }[error.verb]
+    details = _causes(error.causes)
+    details.append(f"{'restarted' if error.verb == 'restart' else 'stopped'}: {', '.join(error.done) or 'none'}")
+    if error.untouched:
+        details.append(f"not touched: {', '.join(error.untouched)}")
+    return Explanation(what, tuple(details), _LEFT[error.verb, error.exit])

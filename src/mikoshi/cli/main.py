@@ -19,17 +19,23 @@ from mikoshi.cli import (
     deploy,
     history,
     init,
+    logs,
     plan,
     probe,
     releases,
+    restart,
     rollback,
     status,
+    stop,
     tour,
 )
 from mikoshi.cli.parser import Parser
 from mikoshi.core.errors import Interrupted, MikoshiError
 
-VERBS = (init, check, tour, plan, deploy, rollback, status, history, releases, probe, config, completion)
+VERBS = (
+    init, check, tour, plan, deploy, rollback, restart, stop, status, logs, history, releases, probe, config,
+    completion,
+)  # fmt: skip
 _EPILOG = """exit codes: 0 done · 2 usage or configuration · 3 held by another deployer · 4 out of reach
 5 failed, nothing changed · 6 failed, reverted · 7 failed, nodes need a person
 8 plan --exit-code: there are changes · 130 interrupted: the same command goes on"""

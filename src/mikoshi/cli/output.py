@@ -17,6 +17,9 @@ if TYPE_CHECKING:
 
 Emit = Callable[["Event"], None]
 _UNITS = ("B", "KB", "MB", "GB", "TB")
+_COLOURS = {
+    "red": "31", "green": "32", "yellow": "33", "blue": "34", "magenta": "35", "cyan": "36", "dim": "2", "bold": "1",
+}  # fmt: skip
 
 
 def size(count: float) -> str:
@@ -28,9 +31,9 @@ def size(count: float) -> str:
     return f"{count:.0f} {_UNITS[unit]}" if unit == 0 or count >= 100 else f"{count:.1f} {_UNITS[unit]}"
 
 
-def counted(number: int, noun: str) -> str:
-    """A number with its noun: "1 file", "2 files"."""
-    return f"{number:,} {noun}" if number == 1 else f"{number:,} {noun}s"
+def counted(number: int, noun: str, several: str = "") -> str:
+    """A number with its noun: "1 file", "2 files"; `several` is a plural that is not made by an s."""
+    return f"{number:,} {noun}" if number == 1 else f"{number:,} {several or noun + 's'}"
 
 
 def duration(seconds: float) -> str:
@@ -56,8 +59,7 @@ def is_terminal(stream: TextIO) -> bool:
 
 def paint(text: str, colour: str, stream: TextIO | None = None) -> str:
     """`text` in a colour where the terminal shows it."""
-    codes = {"red": "31", "green": "32", "yellow": "33", "blue": "34", "dim": "2", "bold": "1"}
-    return f"\x1b[{codes[colour]}m{text}\x1b[0m" if is_terminal(stream or sys.stdout) else text
+    return f"\x1b[{_COLOURS[colour]}m{text}\x1b[0m" if is_terminal(stream or sys.stdout) else text
 
 
 def print_json(value: object) -> None:

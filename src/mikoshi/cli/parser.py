@@ -50,8 +50,13 @@ def add_json(parser: argparse.ArgumentParser, what: str) -> None:
     parser.add_argument("--json", action="store_true", help=f"print {what} as JSON")
 
 
-def add_changes(parser: argparse.ArgumentParser) -> None:
+def add_changes(parser: argparse.ArgumentParser, kept: str = "with the deployment") -> None:
     """The options of verbs that change something."""
-    parser.add_argument("-m", "--message", default="", help="why; kept with the deployment")
+    parser.add_argument("-m", "--message", default="", help=f"why; kept {kept}")
     parser.add_argument("--dry-run", action="store_true", help="print the plan and change nothing")
     add_json(parser, "each event")
+
+
+def add_only(parser: argparse.ArgumentParser, what: str) -> None:
+    """--only"""
+    parser.add_argument("--only", action="append", metavar="HOST", help=f"{what} this host only (may be repeated)")

@@ -153,9 +153,15 @@ def _ended(event: e.CommandEnded) -> str | None:
         return paint("nothing to do", "green") + f": deployment {event.seq} runs everywhere ({cost})"
     if event.outcome == "done":
         return paint("done", "green") + f": deployment {event.seq} runs ({cost})"
+    if event.outcome == "stopped":
+        return paint("stopped", "green") + f" until the next deploy or restart ({cost})"
     if event.outcome == "reverted":
         return paint("given up", "yellow") + f": deployment {event.seq}; what ran before runs again ({cost})"
     return f"{event.outcome} ({cost})"
+
+
+def _stopped(event: e.NodeStopped) -> str:
+    return f"ended {counted(event.ended, 'process', 'processes')}" if event.ended else "had no process to end"
 
 
 _LINES: dict[type, Callable[..., str | None]] = {
@@ -174,6 +180,10 @@ _LINES: dict[type, Callable[..., str | None]] = {
     e.NodeFailed: _failure,
     e.RevertBegan: _reverting,
     e.NodeReverted: _reverted,
+    e.NodeRestarted: lambda event: (
+        paint(f"runs {event.seq} with new processes", "green") + f" ({duration(event.seconds)})"
+    ),
+    e.NodeStopped: _stopped,
     e.ProbeBegan: probe_began,
     e.ProbeFailed: _probe_failed,
     e.Probed: probed,

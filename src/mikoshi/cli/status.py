@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import argparse
+from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 from mikoshi.cli.parser import Parser, Verbs, add_environment, add_json, verb
 
 if TYPE_CHECKING:
     from mikoshi.config.model import Environment
-    from mikoshi.core.messages import NodeView
+    from mikoshi.core.messages import NodeView, ProcessView
     from mikoshi.engine.fleet import Fleet
     from mikoshi.styles.push.observe import FleetView
 
@@ -83,6 +84,8 @@ def _node(view: NodeView, stable: int) -> dict[str, Any]:
         "path": view.path,
         "root": view.root,
         "warnings": list(view.warnings),
+        "stopped": view.stopped,
+        "processes": [asdict(one) for one in view.processes],
         "held_by": f"{lease.holder} ({lease.message})" if lease else "",
     }
 
@@ -104,6 +107,7 @@ def _text(report: dict[str, Any]) -> str:
     rows = [_row(node) for node in report["nodes"]]
     columns = {"node": "NODE", "runs": "RUNS", "release": "RELEASE", "user": "USER", "state": "STATE"}
     lines.append(table(rows, columns))
+    lines.extend(_processes(report["nodes"]))
     return "\n".join(lines)
 
 
@@ -123,6 +127,8 @@ def _row(node: dict[str, Any]) -> dict[str, str]:
         notes.append(f"interrupted at {node['interrupted']}")
     elif node["behind"]:
         notes.append("not the known good deployment")
+    if node["stopped"]:
+        notes.append("stopped: `mikoshi restart` starts it")
     if node["held_by"]:
         notes.append(f"held by {node['held_by']}")
     if not node["root"]:
@@ -134,3 +140,28 @@ def _row(node: dict[str, Any]) -> dict[str, str]:
         "user": node["user"],
         "state": "; ".join([*notes, *node["warnings"]]) or "ok",
     }
+
+
+def _processes(nodes: list[dict[str, Any]]) -> list[str]:
+    """A table of all processes, and below it what is wrong with some; nothing where no runner has any."""
+    from mikoshi.cli.output import paint, table
+    from mikoshi.cli.processes import trouble
+    from mikoshi.core.messages import ProcessView
+
+    found = [(node["node"], ProcessView(**one)) for node in nodes for one in node.get("processes", ())]
+    if not found:
+        return []
+    columns = {
+        "node": "NODE", "process": "PROCESS", "seq": "RUNS", "pid": "PID", "state": "STATE", "up": "UP",
+        "ends": "RESTARTS", "memory": "MEMORY",
+    }  # fmt: skip
+    wrong = [f"  {node} {one.name}: {trouble(one)}" for node, one in found if trouble(one)]
+    return ["", table([_process(node, one) for node, one in found], columns), *(paint(line, "red") for line in wrong)]
+
+
+def _process(node: str, one: ProcessView) -> dict[str, object]:
+    from mikoshi.cli.output import size
+    from mikoshi.cli.processes import how_long, state
+
+    there = {"pid": one.pid, "up": how_long(one.up), "memory": size(one.memory)} if one.pid else {}
+    return {"node": node, "process": one.name, "seq": one.seq, "state": state(one), "ends": one.ends, **there}

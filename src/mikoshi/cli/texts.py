@@ -55,6 +55,8 @@ TEXTS: dict[str, tuple[str, str]] = {
         "there is no earlier good deployment that differs from deployment {stable}",
         "`mikoshi history` shows what there was; `mikoshi releases` what can still be deployed.",
     ),
+    "NothingRuns": ("nothing runs on {nodes}", "`mikoshi deploy` brings the application there and starts it."),
+    "ProcessUnknown": ("there is no process {name!r}{suggestion}", "This environment has: {known}."),
     "Held": ("somebody else is at work", "Wait, then run the command again."),
     "LeaseHeld": (
         "{node} is held by {holder} ({message}), for {expires_in} s more unless renewed",

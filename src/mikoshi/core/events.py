@@ -191,6 +191,15 @@ class ProbeBegan:
 
 
 @dataclass(frozen=True)
+class NodeRestarted:
+    """The node runs new processes of the deployment `seq`; the old ones have ended."""
+
+    node: str
+    seq: int
+    seconds: float
+
+
+@dataclass(frozen=True)
 class ProbeFailed:
     """More requests failed than the probe's budget allows: the rollout goes back. `error` as in core.errors.to_wire."""
 
@@ -244,8 +253,16 @@ class Probed:
 
 
 @dataclass(frozen=True)
+class NodeStopped:
+    """So many processes were ended on the node, and stay ended."""
+
+    node: str
+    ended: int
+
+
+@dataclass(frozen=True)
 class CommandEnded:
-    """The command is over. `outcome`: "done", "nothing to do", "reverted", "untouched", "partial" or "held"."""
+    """The command is over. `outcome`: "done", "nothing to do", "reverted" or "stopped"."""
 
     outcome: str
     seq: int
@@ -260,12 +277,12 @@ class CommandEnded:
 Event = Union[
     CommandBegan, BuildBegan, BuildOutput, Packed, Note, NodeReached, NodeLost, AttemptBegan, StageBegan,
     StageProgress, StageEnded, WaveBegan, StepBegan, NodeOutput, NodeFlipped, BakeBegan, NodeFailed, RevertBegan,
-    NodeReverted, ProbeBegan, ProbeFailed, Probed, CommandEnded,
+    NodeReverted, NodeRestarted, NodeStopped, ProbeBegan, ProbeFailed, Probed, CommandEnded,
 ]  # fmt: skip
 EVENTS: tuple[type[Any], ...] = (
     CommandBegan, BuildBegan, BuildOutput, Packed, Note, NodeReached, NodeLost, AttemptBegan, StageBegan,
     StageProgress, StageEnded, WaveBegan, StepBegan, NodeOutput, NodeFlipped, BakeBegan, NodeFailed, RevertBegan,
-    NodeReverted, ProbeBegan, ProbeFailed, Probed, CommandEnded,
+    NodeReverted, NodeRestarted, NodeStopped, ProbeBegan, ProbeFailed, Probed, CommandEnded,
 )  # fmt: skip
 
 

@@ -159,6 +159,13 @@ class History:
 
 
 @dataclass(frozen=True)
+class Remember:
+    """Add an entry to the audit trail for what was no deployment: a restart, a stop. Reply: {}."""
+
+    entry: Mapping[str, Any]
+
+
+@dataclass(frozen=True)
 class Describe:
     """Manifest and index of a release the node holds. Reply: {} and two blobs. Errors: ContentMissing."""
 
@@ -192,8 +199,8 @@ class Stop:
 
 @dataclass(frozen=True)
 class Logs:
-    """The last `lines` lines of the processes' output ("" : all processes), as events Output; `follow`: and what comes,
-    until the session ends. Reply: {}."""
+    """The last `lines` lines of each process's output ("": of all processes), as events Output; `follow`: and what
+    comes, until the session ends. Reply: {}."""
 
     process: str = ""
     lines: int = 100
@@ -202,11 +209,11 @@ class Logs:
 
 Request = Union[
     Hello, Acquire, Renew, Release, SettingsKey, CreateRecord, UpdateRecord, Stage, StageEnd, Activate, Revert, Alive,
-    Settle, History, Describe, Fetch, Processes, Restart, Stop, Logs,
+    Settle, History, Remember, Describe, Fetch, Processes, Restart, Stop, Logs,
 ]  # fmt: skip
 REQUESTS: tuple[type[Any], ...] = (
     Hello, Acquire, Renew, Release, SettingsKey, CreateRecord, UpdateRecord, Stage, StageEnd, Activate, Revert, Alive,
-    Settle, History, Describe, Fetch, Processes, Restart, Stop, Logs,
+    Settle, History, Remember, Describe, Fetch, Processes, Restart, Stop, Logs,
 )  # fmt: skip
 _BY_NAME = {kind.__name__: kind for kind in REQUESTS}
 
@@ -293,7 +300,8 @@ class NodeView:
     """Everything a deployer needs to know of a node to plan. Sizes in bytes, counts of inodes (-1: unlimited).
 
     `identity` is equal for two names of one machine and directory. `current` 0: nothing runs. `interrupted` names the
-    step that the journal says was begun and never ended. `fleet` is not empty on the anchor only.
+    step that the journal says was begun and never ended. `fleet` is not empty on the anchor only. `stopped`: somebody
+    ended the processes, and they stay ended until the next deploy or restart.
     """
 
     hostname: str
@@ -315,6 +323,7 @@ class NodeView:
     fleet: tuple[Mapping[str, Any], ...] = ()
     warnings: tuple[str, ...] = ()
     processes: tuple[ProcessView, ...] = ()
+    stopped: bool = False
 
     def to_json(self) -> dict[str, Any]:
         """The view as JSON-able data."""
@@ -341,7 +350,7 @@ def node_view_from_json(data: Mapping[str, Any]) -> NodeView:
 
 @dataclass(frozen=True)
 class Output:
-    """Event: a line that a hook or the restart command printed."""
+    """Event: a line that a hook or the restart command printed, or (Logs) a process."""
 
     source: str
     line: str

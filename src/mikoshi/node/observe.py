@@ -9,7 +9,7 @@ from mikoshi.core.messages import Kept, NodeView
 from mikoshi.node import fleet, machine
 from mikoshi.node.runner import cgroups, units
 from mikoshi.node.runner.handover import has_runner
-from mikoshi.node.running import process_views
+from mikoshi.node.running import are_forsaken, is_stopped, process_views
 from mikoshi.node.workspace import Workspace
 
 _SHOWN = 3
@@ -41,6 +41,7 @@ def node_view(work: Workspace) -> NodeView:
         fleet=tuple(records),
         warnings=tuple(_warnings(work)),
         processes=process_views(work),
+        stopped=is_stopped(work),
     )
 
 
@@ -68,6 +69,8 @@ def _warnings(work: Workspace) -> list[str]:
     for seq, paths in sorted(work.journal.state.edited.items()):
         if seq in standing:
             found.append(f"deployment {seq} was edited on the node: {', '.join(paths[:_SHOWN])}")
+    if are_forsaken(work):
+        found.append("no runner keeps the processes: `mikoshi restart` starts one")
     return found
 
 

@@ -135,6 +135,11 @@ class EnvironmentPaths:
         """Which command is running."""
         return os.path.join(self.run, "command")
 
+    @property
+    def stopped(self) -> str:
+        """Stands while the processes are to stay ended; the runner writes and removes it."""
+        return self.below("stopped")
+
     def bytecode(self, seq: int) -> str:
         """Where a deployment's Python processes keep compiled modules, outside every tree.
 

@@ -6,6 +6,7 @@ Log files are the application's own and stay as written, for root and the applic
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 
 from mikoshi.node import environment
@@ -32,7 +33,7 @@ class Redaction:
 def redaction(secrets: Mapping[str, str]) -> Redaction:
     """Hide these values (name → value); of one with several lines, each line."""
     pieces = {piece: name for name, value in secrets.items() for piece in _pieces(value)}
-    return Redaction(tuple(sorted(pieces.items(), key=lambda item: (-len(item[0]), item[0]))))
+    return _longest_first(pieces.items())
 
 
 def of_deployment(work: Workspace, stored: Stored) -> Redaction:
@@ -42,6 +43,20 @@ def of_deployment(work: Workspace, stored: Stored) -> Redaction:
         return Redaction()
     values = environment.read(work, stored.seq)
     return redaction({name: values[name] for name in names if name in values})
+
+
+def of_all(work: Workspace) -> Redaction:
+    """Hide the secrets of every complete deployment that stands here."""
+    hidden: set[tuple[str, str]] = set()
+    for stored in work.deployments.stored():
+        if stored.staged:
+            with suppress(FileNotFoundError):  # it was pruned just now
+                hidden.update(of_deployment(work, stored).hidden)
+    return _longest_first(hidden)
+
+
+def _longest_first(hidden: Iterable[tuple[str, str]]) -> Redaction:
+    return Redaction(tuple(sorted(hidden, key=lambda item: (-len(item[0]), item))))
 
 
 def _pieces(value: str) -> Iterable[str]:

@@ -9,7 +9,7 @@ from typing import Any, Callable
 from mikoshi.core import errors, messages
 from mikoshi.core.errors import MikoshiError, ProtocolMismatch
 from mikoshi.core.frames import BLOB, CHUNKS, Frame, MalformedFrame, blob_of, message_of, unpack_chunks
-from mikoshi.node import content, fleet, machine, observe, order, running, settle, space
+from mikoshi.node import content, fleet, machine, observe, order, running, settle, space, tail
 from mikoshi.node.activate import ActivationFailed, activate
 from mikoshi.node.deployments import Deployments
 from mikoshi.node.files import Files
@@ -27,7 +27,7 @@ from mikoshi.node.workspace import Event, SessionEnded, Workspace
 Reply = tuple[dict[str, Any], list[bytes]]
 _LEASED = (
     messages.CreateRecord, messages.UpdateRecord, messages.Stage, messages.StageEnd,
-    messages.Activate, messages.Revert, messages.Settle, messages.Restart, messages.Stop,
+    messages.Activate, messages.Revert, messages.Settle, messages.Restart, messages.Stop, messages.Remember,
 )  # fmt: skip
 
 
@@ -53,6 +53,7 @@ class Server:
             messages.Alive: self._alive,
             messages.Settle: self._settle,
             messages.History: self._history,
+            messages.Remember: self._remember,
             messages.Describe: self._describe,
             messages.Fetch: self._fetch,
             messages.Processes: self._processes,
@@ -256,6 +257,10 @@ class Server:
     def _history(self, request: messages.History, _blobs: list[bytes]) -> Reply:
         return {"entries": settle.read_history(self._ready(), request.limit)}, []
 
+    def _remember(self, request: messages.Remember, _blobs: list[bytes]) -> Reply:
+        settle.append_history(self._ready(), dict(request.entry))
+        return {}, []
+
     # ── processes ──────────────────────────────────────────────────────────────────────────────────────────────
 
     def _processes(self, _request: messages.Processes, _blobs: list[bytes]) -> Reply:
@@ -271,7 +276,7 @@ class Server:
         return {"ended": running.stop(self._ready())}, []
 
     def _logs(self, request: messages.Logs, _blobs: list[bytes]) -> Reply:
-        running.logs(self._ready(), request)
+        tail.logs(self._ready(), request)
         return {}, []
 
     # ── content the node holds ─────────────────────────────────────────────────────────────────────────────────

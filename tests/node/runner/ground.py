@@ -28,7 +28,8 @@ import os, signal, socket, sys, threading, time
 mode = open("mode").read().split()
 seq, trial = os.environ["MIKOSHI_SEQ"], "MIKOSHI_TRIAL" in os.environ
 print("begins", os.environ["MIKOSHI_PROCESS"], flush=True)
-if "crash" in mode or ("crash-in-public" in mode and not trial):
+wanted = "crash-on-demand" in mode and os.path.exists(os.path.join(os.environ["MIKOSHI_SHARED"], "crash"))
+if wanted or "crash" in mode or ("crash-in-public" in mode and not trial):
     print("it broke", flush=True)
     sys.exit(3)
 if "crash-late" in mode and not trial:

@@ -42,10 +42,11 @@ class _TrialLost(Exception):
 
 @dataclass
 class Handover:
-    """The way of one deployment onto the public sockets."""
+    """The way of one deployment onto the public sockets. `since`: the stamp before which its log is not of interest."""
 
     work: Workspace
     stored: Stored
+    since: str = ""
 
     # ── trial ──────────────────────────────────────────────────────────────────────────────────────────────────
 
@@ -197,7 +198,7 @@ class Handover:
         path = os.path.join(self.work.paths.logs, f"{process}.log")
         marks = (f"@{self.stored.seq}", f"@{self.stored.seq}?")
         lines = [line.split(" ", 2) for line in processes.tail(path, of_deployment(self.work, self.stored))]
-        return [parts[2] for parts in lines if len(parts) == 3 and parts[1].endswith(marks)]
+        return [parts[2] for parts in lines if len(parts) == 3 and parts[1].endswith(marks) and parts[0] >= self.since]
 
 
 def stop_all(work: Workspace) -> None:

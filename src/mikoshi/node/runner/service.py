@@ -390,10 +390,10 @@ class Service:
     def want(self, client: Wire, message: dict[str, Any]) -> dict[str, Any]:
         seq = message["seq"]
         if seq:
-            self._start_again()
             self.plans.pop(seq, None)
             plan = self._plan(seq)
             self._open_sockets(plan)
+            self._start_again()
         number = self.state.want(seq, message["key"], self._plan(seq).processes if seq else {}, message["fresh"])
         self.asker = client.fileno()
         self._save()
@@ -402,7 +402,6 @@ class Service:
 
     def restart(self, client: Wire, message: dict[str, Any]) -> dict[str, Any]:
         """Another generation of what runs."""
-        self._start_again()
         seq = current(self.root)
         return self.want(client, {"seq": seq, "key": message["key"], "fresh": True})
 
