@@ -107,6 +107,7 @@ def _text(report: dict[str, Any]) -> str:
     rows = [_row(node) for node in report["nodes"]]
     columns = {"node": "NODE", "runs": "RUNS", "release": "RELEASE", "user": "USER", "state": "STATE"}
     lines.append(table(rows, columns))
+    lines.extend(f"  {node['node']}: {warning}" for node in report["nodes"] for warning in node.get("warnings", ()))
     lines.extend(_processes(report["nodes"]))
     return "\n".join(lines)
 
@@ -138,7 +139,7 @@ def _row(node: dict[str, Any]) -> dict[str, str]:
         "runs": str(node["current"] or "nothing"),
         "release": node["release"][:12],
         "user": node["user"],
-        "state": "; ".join([*notes, *node["warnings"]]) or "ok",
+        "state": "; ".join(notes) or "ok",
     }
 
 

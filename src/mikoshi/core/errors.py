@@ -473,7 +473,7 @@ class ProbeBudgetExceeded(MikoshiError):
 
 
 class PortTaken(NodeFailure):
-    """A process's address is in use. `pid` and `name` say by which process; 0 and "" where that cannot be seen."""
+    """A process's address is in use, by process `pid` called `name`; 0 and "" where that cannot be seen."""
 
     process: str
     address: str
@@ -538,11 +538,8 @@ class DeployFailed(MikoshiError):
 
 
 class NotEverywhere(MikoshiError):
-    """How a command on the running processes ended that was not done everywhere. `causes` keep their own types.
-
-    `verb` is "restart" or "stop", `done` the nodes where it was done, `untouched` those where it was not begun because
-    of the failure. `exit` is 4 (out of reach), 6 (what ran before goes on everywhere) or 7 (nodes need a person).
-    """
+    """How a `verb` ("restart", "stop") ended that was not done everywhere: `done` on these nodes, not begun on the
+    `untouched`. `exit` is 4 (out of reach), 6 (what ran before goes on everywhere) or 7 (nodes need a person)."""
 
     verb: str
     exit: int
@@ -598,5 +595,5 @@ def brief(error: MikoshiError) -> str:
 
 
 def last_lines(text: str, count: int = 20) -> list[str]:
-    """The last `count` lines of `text` that are not blank, for the `lines` of an error."""
+    """The last lines of `text` that are not blank, for the `lines` of an error."""
     return [line for line in text.splitlines() if line.strip()][-count:]

@@ -24,6 +24,12 @@ def test_the_unit_is_as_it_was_agreed(user: bool) -> None:
     assert text == (GOLDEN / ("user.service" if user else "system.service")).read_text()
 
 
+def test_environments_of_one_name_in_different_places_have_different_units() -> None:
+    assert unit_name("/srv/mikoshi/shop/production") == "mikoshi-shop-production.service"
+    names = {unit_name(f"/{place}/shop/production") for place in ("srv/mikoshi", "opt", "opt/b")}
+    assert len(names) == 3
+
+
 @pytest.mark.needs("systemd-analyze")
 @pytest.mark.parametrize("user", [False, True], ids=["system", "user"])
 def test_systemd_finds_nothing_wrong_with_it(tmp_path: Path, user: bool) -> None:

@@ -10,6 +10,7 @@ import os
 import re
 import subprocess
 import sys
+import zlib
 from dataclasses import dataclass
 
 from mikoshi.core.errors import RunnerUnavailable
@@ -88,9 +89,10 @@ def lingers(user: str) -> bool:
 
 
 def unit_name(root: str) -> str:
-    """The unit of the environment in `root`: its application and its name."""
-    app, env = root.split("/")[-2:]
-    return f"mikoshi-{app}-{env}.service"
+    """The unit of the environment in `root`: its application, its name, and where it stands if that is unusual."""
+    base, app, env = root.rsplit("/", 2)
+    usual = base == "/srv/mikoshi" or base == os.path.expanduser("~/mikoshi")
+    return f"mikoshi-{app}-{env}{'' if usual else f'-{zlib.crc32(base.encode()):08x}'}.service"
 
 
 def unit_text(root: str, python: str, user: bool) -> str:
