@@ -41,7 +41,8 @@ class NotReady(Exception):
 class Subject:
     """A server to be replaced. In `command` and `env`, {fd} and {port} are filled in, as Mikoshi does.
 
-    Every generation gets $PORT, LISTEN_FDS, SERVER_STARTER_PORT and its name in $GENERATION. `within` is in seconds.
+    Every generation gets $PORT and its name in $GENERATION; and LISTEN_FDS and SERVER_STARTER_PORT unless {fd} is
+    named: gunicorn fails when it is told of one descriptor twice. `within` is in seconds.
     """
 
     name: str
@@ -49,6 +50,11 @@ class Subject:
     env: Mapping[str, str] = field(default_factory=dict)
     stop: signal.Signals = signal.SIGTERM
     within: float = 15.0
+
+    @property
+    def names_descriptor(self) -> bool:
+        """Whether {fd} is named."""
+        return any("{fd}" in text for text in (*self.command, *self.env.values()))
 
 
 @dataclass
@@ -105,12 +111,9 @@ class Swapper:
         """Start a generation; it is not ready yet."""
         subject = self.subject
         values = {"fd": str(FD), "port": str(self.port)}
-        own = {
-            "PORT": str(self.port),
-            "LISTEN_FDS": "1",
-            "SERVER_STARTER_PORT": f"127.0.0.1:{self.port}={FD}",
-            "GENERATION": name,
-        }
+        own = {"PORT": str(self.port), "GENERATION": name}
+        if not subject.names_descriptor:
+            own |= {"LISTEN_FDS": "1", "SERVER_STARTER_PORT": f"127.0.0.1:{self.port}={FD}"}
         fd = self._listener.fileno()
         with self.log.open("ab") as log:
             process = subprocess.Popen(

@@ -1,4 +1,5 @@
-// The application for Node, as people write it: no word about signals or descriptors.
+// The application for Node, as people write it. With $FD it listens on a descriptor, with $HANDLER it closes on SIGTERM:
+// what an application does that has no helper.
 'use strict';
 
 const http = require('node:http');
@@ -24,6 +25,7 @@ async function answer(request, response) {
 }
 
 const server = http.createServer((request, response) => answer(request, response).catch(() => response.destroy()));
-server.listen(process.env.PORT);
+server.listen(process.env.FD ? { fd: Number(process.env.FD) } : process.env.PORT);
+if (process.env.HANDLER) process.on('SIGTERM', () => server.close(() => process.exit(0)));
 
 module.exports = { server };

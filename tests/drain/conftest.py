@@ -3,17 +3,23 @@
 from __future__ import annotations
 
 import asyncio
+import datetime as dt
+import ssl
 import sys
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
-from http.client import HTTPConnection
+from http.client import HTTPConnection, HTTPSConnection
 from pathlib import Path
 from subprocess import Popen
+from typing import Protocol
 
 import pytest
 from bench.loader import Profile, fresh, keep_alive, post, stream
 from bench.swap import Subject, Swapped, Swapper, lay_out_drain, swap
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
 from tools.findings import ROOT
 
 # Seconds that clients are away, each way: without, a request is hardly ever on its way when a connection is closed.
@@ -31,9 +37,14 @@ class Running:
         self.process = process
         self._stack = stack
 
-    def connect(self) -> HTTPConnection:
-        """A connection of its own."""
-        connection = HTTPConnection("127.0.0.1", self.swapper.port, timeout=20)
+    def connect(self, *, secure: bool = False) -> HTTPConnection:
+        """A connection of its own, which trusts any certificate."""
+        trust = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+        trust.check_hostname, trust.verify_mode = False, ssl.CERT_NONE
+        where = ("127.0.0.1", self.swapper.port)
+        connection = (
+            HTTPSConnection(*where, timeout=20, context=trust) if secure else HTTPConnection(*where, timeout=20)
+        )
         self._stack.callback(connection.close)
         return connection
 
@@ -48,21 +59,40 @@ class Running:
         return self.swapper.log.read_text()
 
 
-Start = Callable[[Subject], Running]
+class Start(Protocol):
+    """Starts a server."""
+
+    def __call__(self, subject: Subject, *, waits: bool = True) -> Running: ...
 
 
 @pytest.fixture
 def start(tmp_path: Path) -> Iterator[Start]:
-    """Starts a server and waits until it answers."""
+    """Starts a server and waits until it answers, or not: the socket takes connections all the same."""
     with ExitStack() as stack:
 
-        def begin(subject: Subject) -> Running:
+        def begin(subject: Subject, *, waits: bool = True) -> Running:
             swapper = stack.enter_context(Swapper(subject, tmp_path))
             process = swapper.start("1")
-            asyncio.run(swapper.ready("1", process))
+            if waits:
+                asyncio.run(swapper.ready("1", process))
             return Running(swapper, process, stack)
 
         yield begin
+
+
+@pytest.fixture
+def certificate(tmp_path: Path) -> tuple[Path, Path]:
+    """A key and its certificate for 127.0.0.1."""
+    key = ec.generate_private_key(ec.SECP256R1())
+    name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "127.0.0.1")])
+    now = dt.datetime.now(dt.UTC)
+    made = x509.CertificateBuilder(name, name, key.public_key(), 1, now, now + dt.timedelta(days=1))
+    files = tmp_path / "key.pem", tmp_path / "certificate.pem"
+    pem = serialization.Encoding.PEM
+    none = serialization.NoEncryption()
+    files[0].write_bytes(key.private_bytes(pem, serialization.PrivateFormat.PKCS8, none))
+    files[1].write_bytes(made.sign(key, hashes.SHA256()).public_bytes(pem))
+    return files
 
 
 @pytest.fixture

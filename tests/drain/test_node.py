@@ -46,12 +46,8 @@ def test_no_request_is_lost_whatever_the_application_does_on_term(tmp_path: Path
 
 
 def test_node_as_it_is_loses_requests_with_the_handler_that_everyone_writes(tmp_path: Path, drain: Path) -> None:
-    text = SERVER + CLOSES
-    # Without the preload a descriptor has to be asked for by name.
-    text = "require('node:net').Server.prototype.listen = ((listen) => function () {\n" + (
-        "return listen.call(this, { fd: 3 }); })(require('node:net').Server.prototype.listen);\n" + text
-    )
-    seen = swapped(node(drain, written(tmp_path, text), helped=False), tmp_path, profiles=PROFILES[:2])
+    subject = node(drain, APPLICATION, helped=False, FD="{fd}", HANDLER="1")
+    seen = swapped(subject, tmp_path, profiles=PROFILES[:2])
     assert len(failures(seen.samples)) > 0
 
 
@@ -88,14 +84,28 @@ def test_each_way_of_handing_over_is_served(tmp_path: Path, drain: Path, start: 
     assert running.end() == 0
 
 
-def test_modules_and_secure_servers_are_served_too(tmp_path: Path, drain: Path, start: Start) -> None:
+def test_it_drains_with_tls(tmp_path: Path, drain: Path, start: Start, certificate: tuple[Path, Path]) -> None:
+    key, chain = (f"require('node:fs').readFileSync({str(file)!r})" for file in certificate)
+    text = PLAIN + f"require('node:https').createServer({{ key: {key}, cert: {chain} }}, answer)"
+    running = start(node(drain, written(tmp_path, text + ".listen(process.env.PORT);\n"), seconds=2), waits=False)
+    kept, other = running.connect(secure=True), running.connect(secure=True)
+    for connection in (kept, other):
+        assert answer(connection)[0] == b"1\n"
+    running.process.send_signal(signal.SIGTERM)
+    until_closing(kept)
+    assert answer(other) == (b"1\n", "close")
+    assert running.process.wait(20) == 0
+
+
+def test_modules_are_served_and_other_servers_do_not_hold_the_process(
+    tmp_path: Path, drain: Path, start: Start
+) -> None:
     text = "import { createServer } from 'node:http';\nconst name = `${process.env.GENERATION}\\n`;\n"
     text += "createServer((request, response) => response.end(name)).listen(process.env.PORT);\n"
-    text += "export default (await import('node:https')).createServer({}).listen(0);\n"
+    text += "createServer().listen(0, '127.0.0.1');\n"
     running = start(node(drain, written(tmp_path, text, "app.mjs")))
     assert answer(running.connect())[0] == b"1\n"
     running.process.send_signal(signal.SIGTERM)
-    # The other server is not ours, and would keep the process: without handlers it ends all the same.
     assert running.process.wait(20) == 0
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import base64
 import os
 import signal
@@ -17,6 +18,7 @@ from bench.loader import failures, generations
 from bench.swap import Subject
 from tools.findings import ROOT
 
+from mikoshi.drain.uvicorn_server import readable
 from tests.drain.conftest import PROFILES, Start, answer, swapped, until_closing, uvicorn
 
 
@@ -97,6 +99,18 @@ def test_a_post_whose_body_nobody_reads_is_answered_while_closing(drain: Path, s
     connection.send(bytes(50_000))
     response = connection.getresponse()
     assert (response.read(), response.getheader("connection")) == (b"1\n", "close")
+    assert running.process.wait(20) == 0
+
+
+def test_it_drains_with_tls(drain: Path, start: Start, certificate: tuple[Path, Path]) -> None:
+    key, chain = certificate
+    running = start(uvicorn(drain, "--ssl-keyfile", str(key), "--ssl-certfile", str(chain), seconds=2), waits=False)
+    kept, other = running.connect(secure=True), running.connect(secure=True)
+    for connection in (kept, other):
+        assert answer(connection) == (b"1\n", None)
+    running.process.send_signal(signal.SIGTERM)
+    until_closing(kept)
+    assert answer(other) == (b"1\n", "close")
     assert running.process.wait(20) == 0
 
 
@@ -211,3 +225,23 @@ def test_an_application_that_cannot_be_imported_fails_as_with_uvicorn(drain: Pat
     run = ask(drain, "uvicorn", "bench.applications.nowhere:application")
     assert run.returncode != 0
     assert "nowhere" in run.stderr
+
+
+def test_a_connection_with_something_to_read_is_seen_before_it_is_closed() -> None:
+    async def session() -> None:
+        pairs = [socket.socketpair() for _ in range(2)]
+        loop = asyncio.get_running_loop()
+        transports = []
+        for near, _ in pairs:
+            transport, _ = await loop.create_connection(asyncio.Protocol, sock=near)
+            transport.pause_reading()
+            transports.append(transport)
+        pairs[1][1].send(b"GET /")
+        assert readable(transports) == {transports[1]}
+        for transport, (_, far) in zip(transports, pairs, strict=True):
+            transport.abort()
+            far.close()
+        await asyncio.sleep(0)
+        assert readable(transports) == set()
+
+    asyncio.run(session())

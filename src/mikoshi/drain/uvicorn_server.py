@@ -122,9 +122,9 @@ class DrainingServer(uvicorn.Server):
     async def _close_idle(self) -> None:
         """Close what is idle, but for connections with something to read: that may be a request."""
         connections: list[Any] = [each for each in self.server_state.connections if not self._is_websocket(each)]
-        readable = _readable([connection.transport for connection in connections])
+        arrived = readable([connection.transport for connection in connections])
         for connection in connections:
-            if connection.transport not in readable:
+            if connection.transport not in arrived:
                 connection.shutdown()
         await asyncio.sleep(INTERVAL)
 
@@ -133,7 +133,7 @@ class DrainingServer(uvicorn.Server):
         return kind is not None and isinstance(connection, kind)
 
 
-def _readable(transports: Sequence[asyncio.Transport]) -> set[asyncio.Transport]:
+def readable(transports: Sequence[asyncio.Transport]) -> set[asyncio.Transport]:
     """The transports on which bytes have arrived that nobody has read."""
     poll = select.poll()
     by_fd: dict[int, asyncio.Transport] = {}
