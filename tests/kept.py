@@ -36,7 +36,7 @@ class Kept:
 [process.web]
 command = "{PYTHON}"
 health = {{ path = "/up", within = "15s" }}
-stop = {{ within = "5s" }}
+stop = {{ within = "2s" }}
 {process}
 [env.production]
 hosts = [{hosts}]

@@ -7,38 +7,13 @@ import contextlib
 from collections.abc import AsyncIterator, Awaitable, Callable
 from pathlib import Path
 
-from mikoshi.adapters.clock import SystemClock
-from mikoshi.adapters.transports.channel import EngineChannel
-from mikoshi.adapters.transports.local import LocalTransport
 from mikoshi.core.address import Address
-from mikoshi.core.errors import HostUnreachable
 from mikoshi.engine.fleet import Fleet, Target
 from mikoshi.engine.loglines import Line
 from mikoshi.engine.logs import Back, Lost, News, Reading
+from tests.engine.shaky import Hasty, Shaky
 
 NODES = ("a", "b")
-
-
-class Hasty(SystemClock):
-    """Pauses are short."""
-
-    async def sleep(self, seconds: float) -> None:
-        """Hardly sleep."""
-        await asyncio.sleep(0.02)
-
-
-class Shaky(LocalTransport):
-    """Nodes that are `away` cannot be reached."""
-
-    def __init__(self, cache: Path) -> None:
-        super().__init__(cache)
-        self.away: set[str] = set()
-
-    async def open(self, address: Address) -> EngineChannel:
-        """A channel, if the node is there."""
-        if address.name in self.away:
-            raise HostUnreachable(address.name, "it is away")
-        return await super().open(address)
 
 
 def log(root: Path, node: str) -> Path:

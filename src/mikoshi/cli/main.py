@@ -27,13 +27,14 @@ from mikoshi.cli import (
     rollback,
     status,
     stop,
+    top,
     tour,
 )
 from mikoshi.cli.parser import Parser
 from mikoshi.core.errors import Interrupted, MikoshiError
 
 VERBS = (
-    init, check, tour, plan, deploy, rollback, restart, stop, status, logs, history, releases, probe, config,
+    init, check, tour, plan, deploy, rollback, restart, stop, status, top, logs, history, releases, probe, config,
     completion,
 )  # fmt: skip
 _EPILOG = """exit codes: 0 done · 2 usage or configuration · 3 held by another deployer · 4 out of reach

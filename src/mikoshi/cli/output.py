@@ -90,14 +90,14 @@ def table(rows: Sequence[Mapping[str, object]], columns: Mapping[str, str]) -> s
     """Rows below their headings, columns aligned; `columns` maps keys to headings."""
     cells = [[str(row.get(key, "")) for key in columns] for row in rows]
     lines = [list(columns.values()), *cells]
-    widths = [max(_width(line[index]) for line in lines) for index in range(len(columns))]
+    widths = [max(width(line[index]) for line in lines) for index in range(len(columns))]
     return "\n".join(
-        "  ".join(cell + " " * (width - _width(cell)) for cell, width in zip(line, widths, strict=True)).rstrip()
+        "  ".join(cell + " " * (wide - width(cell)) for cell, wide in zip(line, widths, strict=True)).rstrip()
         for line in lines
     )
 
 
-def _width(text: str) -> int:
+def width(text: str) -> int:
     """Columns on a terminal: wide characters take two."""
     import unicodedata
 

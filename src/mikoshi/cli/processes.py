@@ -5,6 +5,8 @@ from __future__ import annotations
 from mikoshi.cli.explain import how_it_ended
 from mikoshi.core.messages import ProcessView
 
+# A process is new for so long, in seconds.
+STANDING = 10.0
 # A process that ended by itself and was started again is in trouble until it has stood for so long, in seconds.
 _STANDS = 60.0
 
