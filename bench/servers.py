@@ -28,7 +28,7 @@ ROOT = Path(__file__).parent.parent
 APPLICATIONS = ROOT / "bench" / "applications"
 SWAPS = 5
 AWAY = 0.01
-PROFILES = (keep_alive(60, 8), fresh(20, 4), post(40, 8), post(20, 4, keep=False), stream(0.5, 2, 10, 0.2))
+PROFILES = (keep_alive(60, 8), fresh(20, 4), post(40, 8), post(20, 4, keep=False), stream(0.4, 1, 10, 0.2))
 _ASGI, _WSGI = "bench.applications.asgi:application", "bench.applications.wsgi:application"
 
 
