@@ -57,6 +57,7 @@ docs: $(INSTALLED)
 bench: $(INSTALLED) ## Measure against other tools, side by side, and write docs/benchmarks.md
 	@tools/system-packages bench
 	@$(BIN)/python -m bench.push --write docs/benchmarks.md
+	@$(BIN)/python -m bench.handover --write docs/benchmarks.md
 
 hosts: setup ## Start real SSH servers, each with its own file system, to try things on (root; HOSTS=3; Ctrl-C ends them)
 	@$(BIN)/python -m tools.hosts $(HOSTS)

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import os
 import shlex
 import sys
 import tempfile
@@ -38,6 +39,7 @@ from bench.replacing.with_mikoshi import WithMikoshi
 SHARE = 0.40
 _TRY_RATE, _TRY_SECONDS = 150.0, 3.0
 _MOST_RATE = 1500.0
+_IDLE_SECONDS = 10.0
 
 
 @dataclass(frozen=True)
@@ -142,6 +144,36 @@ def busy() -> tuple[float, float]:
     return sum(fields) - idle, sum(fields)
 
 
+def memory() -> str:
+    """What an idle runner takes: its two processes, by the kernel's proportional set size, and processor time."""
+    way = next(way for way in ways() if isinstance(way, WithMikoshi))
+    with tempfile.TemporaryDirectory(prefix="mikoshi-bench-") as directory:
+        way.start(Path(directory), free_port())
+        try:
+            pids = way.runner_pids()
+            before = [ticks(pid) for pid in pids]
+            time.sleep(_IDLE_SECONDS)
+            used = sum(ticks(pid) for pid in pids) - sum(before)
+            size = sum(proportional(pid) for pid in pids)
+        finally:
+            way.end()
+    seconds = used / os.sysconf("SC_CLK_TCK")
+    within = f"{seconds:.2f} s of processor time in {_IDLE_SECONDS:.0f} s"
+    return f"An idle runner, both processes: {size / 1000:.1f} MB; {within}."
+
+
+def ticks(pid: int) -> int:
+    """Processor time of a process (proc(5): utime and stime), in clock ticks."""
+    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    return int(fields[11]) + int(fields[12])
+
+
+def proportional(pid: int) -> int:
+    """Proportional set size of a process, in kB: pages that several share count in parts."""
+    lines = Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines()
+    return next(int(line.split()[1]) for line in lines if line.startswith("Pss:"))
+
+
 def row(result: Result) -> list[str]:
     """One line of the table."""
     quick = [sample for sample in result.samples if sample.profile != "stream"]
@@ -158,6 +190,7 @@ def row(result: Result) -> list[str]:
     ]  # fmt: skip
 
 
+_HOW = "Latencies without those of the streamed responses."
 HEAD = ["", "class", "requests", "rate", "failed", "versions seen", "p99 ms, quiet", "p99 ms, in a swap", "a swap, s"]
 
 
@@ -173,9 +206,10 @@ def main(arguments: Sequence[str]) -> int:
             result = asyncio.run(measure(way, Path(directory), options.swaps, pause=options.pause))
         rows.append(row(result))
         say("  " + " | ".join(rows[-1]))
-    text = report.page([report.table(HEAD, rows)], shlex.join(["python", "-m", "bench.handover", *arguments]))
+    command = shlex.join(["python", "-m", "bench.handover", *arguments])
+    text = report.page([report.table(HEAD, rows), memory()], command, _HOW)
     if options.write:
-        report.write(options.write, text)
+        report.write(options.write, report.HANDOVER, text)
     else:
         print(text)
     return 0

@@ -14,7 +14,8 @@ from bench.memory import Peak
 from bench.rounds import CASES, CHANGE, MOST_HOSTS, Results
 from bench.startup import Start
 
-BEGIN, END = "<!-- measured: begin -->", "<!-- measured: end -->"
+BEGIN, END = "<!-- {}: begin -->", "<!-- {}: end -->"
+PUSH, HANDOVER = "measured", "hand-over"  # the marks of each benchmark's place on the page
 LABELS = {
     "mikoshi": "Mikoshi",
     "rsync": "`rsync -a --delete`",
@@ -90,10 +91,9 @@ def large_files(peaks: Sequence[Peak]) -> str:
     return f"### Large files\n\n{table(head, rows)}"
 
 
-def page(parts: Sequence[str], command: str) -> str:
-    """Everything, below what machine and which command made it."""
-    rounds = "Medians; every case was followed by a comparison of every file on every host with the source."
-    return "\n\n".join([f"`{command}` on {machine()}. {rounds}", *(part for part in parts if part)])
+def page(parts: Sequence[str], command: str, how: str) -> str:
+    """Everything, below what machine and which command made it, and `how`."""
+    return "\n\n".join([f"`{command}` on {machine()}. {how}", *(part for part in parts if part)])
 
 
 def machine() -> str:
@@ -104,13 +104,14 @@ def machine() -> str:
     return f"{cores} cores, {memory:.0f} GB, {platform.system()} {kernel}, Python {platform.python_version()}"
 
 
-def write(path: Path, text: str) -> None:
-    """Put the text between the page's marks. Raises ValueError if it has none."""
-    before, found, rest = path.read_text().partition(BEGIN)
-    _, closed, after = rest.partition(END)
+def write(path: Path, mark: str, text: str) -> None:
+    """Put the text between the page's marks of this name. Raises ValueError if it has none."""
+    begin, end = BEGIN.format(mark), END.format(mark)
+    before, found, rest = path.read_text().partition(begin)
+    _, closed, after = rest.partition(end)
     if not found or not closed:
-        raise ValueError(f"{path} lacks {BEGIN} and {END}")
-    path.write_text(f"{before}{BEGIN}\n\n{text}\n\n{END}{after}")
+        raise ValueError(f"{path} lacks {begin} and {end}")
+    path.write_text(f"{before}{begin}\n\n{text}\n\n{end}{after}")
 
 
 def table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:

@@ -52,6 +52,11 @@ class WithMikoshi:
         if done.returncode != 0:
             raise DeployFailed(f"{self.name}: {done.stdout[-2000:]}{done.stderr}")
 
+    def runner_pids(self) -> list[int]:
+        """The holder and the runner."""
+        run = self.directory / "nodes" / "bench" / "production" / "run"
+        return [int((run / name).read_text()) for name in ("holder.lock", "runner.pid")]
+
     def end(self) -> None:
         """Have the holder stop everything, and wait until nothing of it is left."""
         lock = self.directory / "nodes" / "bench" / "production" / "run" / "holder.lock"
