@@ -123,19 +123,8 @@ def test_a_killed_deploy_goes_on(tmp_path: Path, web: Web, name: str, when: str)
     assert entries == [{"seq": 1}, {"seq": 2}, {"seq": 3}]
 
 
-@pytest.fixture
-def runner_site(tmp_path: Path) -> Iterator[Site]:
-    """A place for an application that the runner keeps."""
-    made = Site(tmp_path)
-    try:
-        yield made
-    finally:
-        made.close()
-
-
 @pytest.mark.parametrize(("name", "when"), list(itertools.product(RUNNER_STEPS, WHEN)))
-def test_a_killed_hand_over_goes_on(runner_site: Site, name: str, when: str) -> None:
-    site = runner_site
+def test_a_killed_hand_over_goes_on(site: Site, name: str, when: str) -> None:
     site.deploy()
     with load(site, threads=2) as counts:
         with dying(2, name, when) as engine:
@@ -154,8 +143,7 @@ def test_a_killed_hand_over_goes_on(runner_site: Site, name: str, when: str) -> 
 
 @pytest.mark.parametrize("when", WHEN)
 @pytest.mark.parametrize("name", ["StepBegun.serve", "StepEnded.serve"])
-def test_a_killed_way_back_of_a_hand_over_goes_on(runner_site: Site, name: str, when: str) -> None:
-    site = runner_site
+def test_a_killed_way_back_of_a_hand_over_goes_on(site: Site, name: str, when: str) -> None:
     site.deploy()
     with load(site, threads=2) as counts:
         with dying(1, name, when) as engine:

@@ -6,8 +6,6 @@ import itertools
 import os
 import signal
 import sys
-from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 
@@ -19,16 +17,6 @@ from tests.node.runner.ground import Site, application, failures, load, until
 PHASES = ("hello", "listen", "trial", "result", "end", "want", "status", "drain")
 APART = {"replace", "restart", "return", "stop"}  # no part of a hand-over; their tests are elsewhere
 WHEN = ("before", "during", "after")
-
-
-@pytest.fixture
-def site(tmp_path: Path) -> Iterator[Site]:
-    """A place for an application that the runner keeps."""
-    made = Site(tmp_path)
-    try:
-        yield made
-    finally:
-        made.close()
 
 
 def test_every_request_has_a_case() -> None:

@@ -14,18 +14,6 @@ from tests.node.client import Engine, EngineGone, Refusal
 from tests.node.runner.ground import Site, application, failures, load, until
 
 
-def test_a_restart_has_new_processes_and_no_failed_request(site: Site) -> None:
-    site.deploy(settings=site.settings(instances=2))
-    before = {row["pid"] for row in site.processes()}
-    with load(site) as counts, Engine() as engine:
-        engine.begin(site.base)
-        engine.call(messages.Restart())
-    after = {row["pid"] for row in site.processes()}
-    assert len(after) == 2
-    assert not before & after
-    assert failures(counts) == {}
-
-
 def test_what_was_stopped_stays_so_until_a_restart(site: Site) -> None:
     site.deploy(settings=site.settings(instances=2))
     with Engine() as engine:
