@@ -20,7 +20,7 @@ GOOD = {
 }  # fmt: skip
 BAD = {"node_failed", "revert_began", "node_reverted"}
 # Nothing of a deployment has begun by then, or the event is told by other tests' faults.
-ELSEWHERE = {"build_began", "build_output", "note", "node_lost", "node_output"}
+ELSEWHERE = {"build_began", "build_output", "note", "node_lost", "node_output", "node_restarted", "node_stopped"}
 NODES = ("local/a", "local/b", "local/c")
 
 

@@ -31,7 +31,10 @@ BAD = {"node_failed": 2, "revert_began": 0, "node_reverted": 0}
 # The hook may be under way by then: with its engine gone nobody knows how it ended, and it runs again.
 IN_HOOK = {"wave_began", "step_began", "node_output"}
 # No node takes part by then, or nothing of the deployment is left to be done.
-ELSEWHERE = {"command_began", "build_began", "build_output", "packed", "note", "node_lost", "command_ended"}
+ELSEWHERE = {
+    "command_began", "build_began", "build_output", "packed", "note", "node_lost", "command_ended", "node_restarted",
+    "node_stopped",
+}  # fmt: skip
 
 
 @pytest.fixture(scope="module")

@@ -6,8 +6,7 @@ MikoshiError                    1  unexpected: ours
 ├── InfrastructureError         4  a host is out of reach or cannot hold what it is given
 ├── PackingError                5  no release could be made of the source
 ├── NodeFailure                 5  a step on a node failed (6 or 7 once nodes had changed: the outcome decides)
-├── DeployFailed             4-7   how a whole deploy ended: wraps the causes above
-└── NotEverywhere            4-7   how a restart or stop ended that was not done on every node: wraps the causes above
+└── DeployFailed             4-7   how a whole deploy ended: wraps the causes above
 
 An error never holds a sentence to be parsed: the command line alone turns facts into text. Errors cross the wire
 between node and deployer as `{"type": …, "facts": {…}}`.
@@ -186,20 +185,6 @@ class NothingToRollBackTo(UsageError):
     """There is no earlier known good deployment that differs from what runs."""
 
     stable: int
-
-
-class NothingRuns(UsageError):
-    """No deployment runs on any of the `nodes`."""
-
-    nodes: list[str]
-
-
-class ProcessUnknown(UsageError):
-    """The environment has no process of this name; `nearest` is what may have been meant, or ""."""
-
-    name: str
-    nearest: str
-    known: list[str]
 
 
 # ── held ───────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -562,20 +547,6 @@ class DeployFailed(MikoshiError):
     changed: list[str]
     stable: int
     not_undone: list[str]
-
-
-class NotEverywhere(MikoshiError):
-    """How a command on the running processes ended that was not done everywhere. `causes` keep their own types.
-
-    `verb` is "restart" or "stop", `done` the nodes where it was done, `untouched` those where it was not begun because
-    of the failure. `exit` is 4 (out of reach), 6 (what ran before goes on everywhere) or 7 (nodes need a person).
-    """
-
-    verb: str
-    exit: int
-    causes: list[MikoshiError]
-    done: list[str]
-    untouched: list[str]
 
 
 class Interrupted(MikoshiError):
