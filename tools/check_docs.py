@@ -23,6 +23,7 @@ CLI_PAGE = f"{REFERENCE}/cli.md"
 DOCUMENTED = (
     ("src/mikoshi/core/events.py", "event", "Event"),
     ("src/mikoshi/core/errors.py", "error", None),
+    ("src/mikoshi/core/running_errors.py", "error", None),
     ("src/mikoshi/core/plan.py", "plan action", "Action"),
 )
 PAGES = ("*.md", "docs", "examples", "changelog.d", "src", "bench")

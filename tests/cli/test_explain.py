@@ -17,13 +17,13 @@ from mikoshi.core.errors import (
     HealthFailed,
     HostUnreachable,
     MikoshiError,
-    NotEverywhere,
     PortTaken,
     ProcessEnded,
     error_types,
     from_wire,
     to_wire,
 )
+from mikoshi.core.running_errors import NotEverywhere
 
 SAMPLES: dict[str, Any] = {"str": "sample", "int": 7, "float": 1.25, "bool": True, "dict": {"refused": 2}}
 

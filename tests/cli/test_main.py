@@ -106,6 +106,18 @@ def test_a_kept_release_can_be_deployed_again_by_a_piece_of_its_id(bench: Workbe
     assert bench.run("deploy", "--release", "ffff", code=2).err
 
 
+def test_help_has_every_verb_once_under_a_heading(bench: Workbench) -> None:
+    lines = bench.run("--help").out.splitlines()
+    listed = [line.split()[0] for line in lines if line.startswith("  ") and not line.startswith("  -")]
+    assert sorted(name for name in listed if name != "VERB") == sorted(
+        module.__name__.rpartition(".")[2] for module in cli.VERBS
+    )
+    assert [line for line in lines if line in ("Start:", "Ship:", "Look:", "Work:", "More:")] == [
+        f"{heading}:" for heading in cli.GROUPS
+    ]
+    assert max(map(len, lines)) <= 100
+
+
 def test_completion_covers_every_verb(bench: Workbench) -> None:
     script = bench.run("completion", "bash").out
     for verb in cli.VERBS:

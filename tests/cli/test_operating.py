@@ -147,6 +147,20 @@ def test_another_deployer_keeps_both_out(two: Kept) -> None:
     two.bench.run_and(lambda event: event["event"] == "bake_began", refused, "deploy", code=130)
 
 
+@pytest.mark.parametrize(
+    ("verb", "event"), [("restart", "wave_began"), ("restart", "node_restarted"), ("stop", "node_stopped")]
+)
+def test_killed_in_the_middle_the_same_command_ends_it(two: Kept, verb: str, event: str) -> None:
+    two.deploy()
+    before = {node: two.pids(node) for node in two.nodes}
+    words = (verb, "--yes") if verb == "stop" else (verb,)
+    assert two.bench.kill_at(lambda one: one["event"] == event, *words)
+    two.bench.run(*words)
+    for node in two.nodes:
+        assert not two.pids(node) & before[node]
+        assert len(two.pids(node)) == (0 if verb == "stop" else 1)
+
+
 def test_where_nothing_is_kept_nothing_can_be_stopped(two: Kept) -> None:
     assert "nothing runs on local/a, local/b" in two.bench.run("restart", code=2).err
     two.bench.configure('restart = "true"')

@@ -21,7 +21,8 @@ GOOD = {
 BAD = {"node_failed", "revert_began", "node_reverted"}
 # Nothing of a deployment has begun by then, or the event is told by other tests' faults.
 ELSEWHERE = {
-    "build_began", "build_output", "note", "node_lost", "node_output", "probe_began", "probe_failed", "probed",
+    "build_began", "build_output", "note", "node_lost", "node_output", "node_restarted", "node_stopped", "probe_began",
+    "probe_failed", "probed",
 }  # fmt: skip
 NODES = ("local/a", "local/b", "local/c")
 

@@ -32,8 +32,8 @@ BAD = {"node_failed": 2, "revert_began": 0, "node_reverted": 0}
 IN_HOOK = {"wave_began", "step_began", "node_output"}
 # No node takes part by then, or nothing of the deployment is left to be done.
 ELSEWHERE = {
-    "command_began", "build_began", "build_output", "packed", "note", "node_lost", "command_ended", "probe_began",
-    "probe_failed", "probed",
+    "command_began", "build_began", "build_output", "packed", "note", "node_lost", "command_ended", "node_restarted",
+    "node_stopped", "probe_began", "probe_failed", "probed",
 }  # fmt: skip
 
 

@@ -17,7 +17,7 @@ def write(root: Path, files: dict[str, str]) -> Path:
 
 PAGE = "# Reference\n## `Alpha`\n| name | meaning |\n| `Beta` | x |\nGamma is mentioned only.\n"
 CLASSES = "class Alpha: ...\nclass Beta: ...\n"
-UNIONS = {"events": "Event = Union[{}]\n", "plan": "Action = Union[{}]\n", "errors": ""}
+UNIONS = {"events": "Event = Union[{}]\n", "plan": "Action = Union[{}]\n", "errors": "", "running_errors": ""}
 
 
 def core(root: Path, **more: str) -> Path:

@@ -13,12 +13,11 @@ from mikoshi.cli.texts import TEXTS, USE_THE_SOCKET, failures
 from mikoshi.core.errors import (
     DeployFailed,
     MikoshiError,
-    NotEverywhere,
     PortTaken,
     ProcessEnded,
-    ProcessUnknown,
     SocketNotUsed,
 )
+from mikoshi.core.running_errors import NotEverywhere, ProcessUnknown
 
 
 @dataclass(frozen=True)

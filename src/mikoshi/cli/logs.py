@@ -64,7 +64,7 @@ def _environment(arguments: argparse.Namespace) -> Environment:
 
 def _check(environment: Environment, process: str) -> None:
     """Raises ProcessUnknown."""
-    from mikoshi.core.errors import ProcessUnknown
+    from mikoshi.core.running_errors import ProcessUnknown
 
     known = list(environment.processes)
     if process and process not in known:

@@ -30,24 +30,39 @@ from mikoshi.cli import (
     top,
     tour,
 )
-from mikoshi.cli.parser import Parser
+from mikoshi.cli.parser import Grouped, Parser
 from mikoshi.core.errors import Interrupted, MikoshiError
 
-VERBS = (
-    init, check, tour, plan, deploy, rollback, restart, stop, status, top, logs, history, releases, probe, config,
-    completion,
-)  # fmt: skip
+GROUPS = {
+    "Start": (init, check, tour),
+    "Ship": (plan, deploy, rollback, restart),
+    "Look": (status, top, logs, history, releases, probe),
+    "Work": (stop,),
+    "More": (config, completion),
+}
+VERBS = tuple(module for group in GROUPS.values() for module in group)
 _EPILOG = """exit codes: 0 done · 2 usage or configuration · 3 held by another deployer · 4 out of reach
 5 failed, nothing changed · 6 failed, reverted · 7 failed, nodes need a person
 8 plan --exit-code: there are changes · 130 interrupted: the same command goes on"""
 
 
+class _Help(Grouped):
+    groups = {  # noqa: RUF012 - never changed
+        heading: tuple(module.__name__.rpartition(".")[2] for module in modules) for heading, modules in GROUPS.items()
+    }
+
+
 def build_parser() -> argparse.ArgumentParser:
     """The whole command line."""
-    parser = Parser(prog="mikoshi", description="One deployment system for every kind of server.", epilog=_EPILOG)
+    parser = Parser(
+        prog="mikoshi",
+        description="One deployment system for every kind of server.",
+        epilog=_EPILOG,
+        formatter_class=_Help,
+    )
     parser.add_argument("--version", action="version", version=f"mikoshi {__version__}")
     parser.add_argument("-C", dest="directory", metavar="DIR", default=".", help="work as if started in DIR")
-    verbs = parser.add_subparsers(dest="verb", metavar="VERB", required=True, parser_class=Parser)
+    verbs = parser.add_subparsers(dest="verb", metavar="VERB", required=True, parser_class=Parser, title="verbs")
     for module in VERBS:
         module.add_to(verbs)
     return parser

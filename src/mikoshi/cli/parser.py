@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import difflib
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import NoReturn
 
 Verbs = argparse._SubParsersAction  # noqa: SLF001 - argparse gives this type no public name
@@ -31,6 +31,23 @@ class Parser(argparse.ArgumentParser):
             return ""
         near = difflib.get_close_matches(words[1], words[3::2], n=1)
         return f"\n  Did you mean `{near[0]}`?" if near else ""
+
+
+class Grouped(argparse.RawDescriptionHelpFormatter):
+    """Help that lists the verbs under headings: what one is looking for, not when it was written."""
+
+    groups: Mapping[str, tuple[str, ...]] = {}
+
+    def _format_action(self, action: argparse.Action) -> str:
+        if not isinstance(action, Verbs):
+            return super()._format_action(action)
+        summaries = {one.dest: one.help or "" for one in action._choices_actions}  # noqa: SLF001 - as above
+        wide = max(map(len, summaries)) + 2
+        lines = []
+        for heading, names in self.groups.items():
+            lines.append(f"\n{heading}:")
+            lines.extend(f"  {name.ljust(wide)}{summaries[name]}" for name in names)
+        return "\n".join(lines) + "\n"
 
 
 def verb(verbs: Verbs[Parser], name: str, run: Run, summary: str, description: str = "") -> Parser:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import asyncio
 import sys
 from dataclasses import asdict
 from typing import TYPE_CHECKING
@@ -60,6 +59,8 @@ async def _top(arguments: argparse.Namespace, environment: Environment, *, live:
 
 
 async def _live(watch: Watch, environment: Environment) -> int:
+    import asyncio
+
     from mikoshi.cli.watching.live import Screen
 
     screen = Screen(f"{environment.app} {environment.name}", lambda: _rows(watch), watch.every)

@@ -7,8 +7,7 @@ MikoshiError                    1  unexpected: ours
 ├── PackingError                5  no release could be made of the source
 ├── NodeFailure                 5  a step on a node failed (6 or 7 once nodes had changed: the outcome decides)
 ├── ProbeBudgetExceeded         6  more requests failed during the rollout than were allowed
-├── DeployFailed             4-7   how a whole deploy ended: wraps the causes above
-└── NotEverywhere            4-7   how a restart or stop ended that was not done on every node: wraps the causes above
+└── DeployFailed             4-7   how a whole deploy ended: wraps the causes above
 
 An error never holds a sentence to be parsed: the command line alone turns facts into text. Errors cross the wire
 between node and deployer as `{"type": …, "facts": {…}}`.
@@ -137,20 +136,6 @@ class NothingToRollBackTo(UsageError):
     """There is no earlier known good deployment that differs from what runs."""
 
     stable: int
-
-
-class NothingRuns(UsageError):
-    """No deployment runs on any of the `nodes`."""
-
-    nodes: list[str]
-
-
-class ProcessUnknown(UsageError):
-    """The environment has no process of this name; `nearest` is what may have been meant, or ""."""
-
-    name: str
-    nearest: str
-    known: list[str]
 
 
 # ── held ───────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -535,17 +520,6 @@ class DeployFailed(MikoshiError):
     changed: list[str]
     stable: int
     not_undone: list[str]
-
-
-class NotEverywhere(MikoshiError):
-    """How a `verb` ("restart", "stop") ended that was not done everywhere: `done` on these nodes, not begun on the
-    `untouched`. `exit` is 4 (out of reach), 6 (what ran before goes on everywhere) or 7 (nodes need a person)."""
-
-    verb: str
-    exit: int
-    causes: list[MikoshiError]
-    done: list[str]
-    untouched: list[str]
 
 
 class Interrupted(MikoshiError):

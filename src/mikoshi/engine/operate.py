@@ -12,7 +12,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from mikoshi.core import rollout as r
-from mikoshi.core.errors import Held, InfrastructureError, MikoshiError, NotEverywhere, NothingRuns, brief, to_wire
+from mikoshi.core.errors import Held, InfrastructureError, MikoshiError, brief, to_wire
 from mikoshi.core.events import (
     BakeBegan,
     CommandEnded,
@@ -25,6 +25,7 @@ from mikoshi.core.events import (
 )
 from mikoshi.core.messages import Alive, NodeView, Remember, Restart, Stop
 from mikoshi.core.rollout import Policy
+from mikoshi.core.running_errors import NotEverywhere, NothingRuns
 from mikoshi.engine.fleet import Fleet
 from mikoshi.engine.session import NodeError
 
