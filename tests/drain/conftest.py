@@ -24,8 +24,8 @@ from tools.findings import ROOT
 
 # Seconds that clients are away, each way: without, a request is hardly ever on its way when a connection is closed.
 AWAY = 0.03
-# Connections are used again sooner than the while that servers give: what a client sends after idling for longer can
-# meet the end of its connection, here as with any server's keep-alive limit.
+# Connections are used again much sooner than the while that servers give, so that a machine that halts for a moment
+# makes no difference: what a client sends after idling for longer can meet the end of its connection.
 PROFILES = (keep_alive(40, 6), fresh(15, 4), post(30, 6), post(15, 4, keep=False), stream(1, 1, 8, 0.15))
 
 
@@ -101,14 +101,14 @@ def drain(tmp_path: Path) -> Path:
     return lay_out_drain(tmp_path / "drain")
 
 
-def uvicorn(drain: Path, *options: str, seconds: float = 0.5) -> Subject:
+def uvicorn(drain: Path, *options: str, seconds: float = 1.5) -> Subject:
     """uvicorn, drained."""
     command = [sys.executable, "-m", "mikoshi.drain", "uvicorn", *options, "bench.applications.asgi:application"]
     env = {"PYTHONPATH": f"{drain}:{ROOT}", "MIKOSHI_DRAIN_SECONDS": str(seconds)}
     return Subject("uvicorn", command, env)
 
 
-def node(drain: Path, application: Path, *, seconds: float = 0.5, helped: bool = True, **env: str) -> Subject:
+def node(drain: Path, application: Path, *, seconds: float = 1.5, helped: bool = True, **env: str) -> Subject:
     """Node, drained or as it is."""
     preload = ["--require", str(drain / "node.js")] if helped else []
     return Subject("node", ["node", *preload, str(application)], {"MIKOSHI_DRAIN_SECONDS": str(seconds), **env})
@@ -128,6 +128,6 @@ def until_closing(connection: HTTPConnection) -> None:
         assert time.monotonic() < deadline, "it never began to drain"
 
 
-def swapped(subject: Subject, directory: Path, swaps: int = 2, profiles: Sequence[Profile] = PROFILES) -> Swapped:
+def swapped(subject: Subject, directory: Path, swaps: int = 1, profiles: Sequence[Profile] = PROFILES) -> Swapped:
     """Replace a server under load of distant clients."""
     return asyncio.run(swap(subject, directory, profiles, swaps, away=AWAY))

@@ -39,7 +39,7 @@ def written(directory: Path, text: str, name: str = "app.js") -> Path:
     ids=["none", "closes", "exits", "closes and looks at the error", "cuts connections"],
 )
 def test_no_request_is_lost_whatever_the_application_does_on_term(tmp_path: Path, drain: Path, handler: str) -> None:
-    seen = swapped(node(drain, written(tmp_path, SERVER + handler)), tmp_path, swaps=1)
+    seen = swapped(node(drain, written(tmp_path, SERVER + handler)), tmp_path)
     assert failures(seen.samples) == []
     assert set(generations(seen.samples)) == {"1", "2"}
     assert seen.codes == [0]
