@@ -9,7 +9,7 @@ import os
 import signal
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 
 from rich.console import Console, Group
@@ -72,9 +72,11 @@ class Screen:
         self._wake.set()
 
 
-class _while_there_is_a_terminal(contextlib.AbstractContextManager[None]):  # noqa: N801 - used as a function
+@contextlib.contextmanager
+def _while_there_is_a_terminal() -> Iterator[None]:
     """A terminal that was closed is no failure: nobody looks any more."""
-
-    def __exit__(self, *failure: object) -> bool:
-        error = failure[1]
-        return isinstance(error, OSError) and error.errno == errno.EIO
+    try:
+        yield
+    except OSError as error:
+        if error.errno != errno.EIO:
+            raise
