@@ -88,3 +88,12 @@ def test_without_both_processes_go_on_and_the_next_command_finds_them(site: Site
     assert failures(counts) == {}
     until(lambda: not started(row["pid"]))
     assert [one["seq"] for one in site.ask("status")["processes"]] == [2]
+
+
+def test_a_holder_that_is_killed_while_everything_ends_keeps_nothing_alive(site: Site) -> None:
+    site.deploy("ignore", site.settings(stop={"signal": "TERM", "within": 1.5}))
+    holder = site.ask("hello")["holder"]
+    os.kill(holder, signal.SIGTERM)
+    until(lambda: site.processes("stopping"))
+    os.kill(holder, signal.SIGKILL)
+    until(lambda: not site.left())

@@ -26,6 +26,7 @@ from mikoshi.node.runner.wire import PeerGone, Wire
 
 PROTOCOL = 1
 SOCKETS, PIPES = "MIKOSHI_HOLDER_SOCKETS", "MIKOSHI_HOLDER_PIPES"  # what a dying holder's runner hands on: name → fd
+STOPPING = "MIKOSHI_HOLDER_STOPPING"  # not empty: the dead holder had been told to end everything
 MARK = "MIKOSHI_CHILD"
 CLOSED = "closed"  # a file in the environment's directory: no holder begins there, and an heir ends what is left
 _PR_SET_CHILD_SUBREAPER = 36
@@ -327,6 +328,8 @@ def _rescue(sockets: dict[str, int], children: dict[int, Child]) -> None:
 def main(arguments: list[str]) -> int:
     """`holder ROOT CODE`: hold the environment in ROOT. 0 also if another one does already; 1 in a closed place."""
     root, code = arguments
+    endings = (signal.SIGTERM, signal.SIGINT)
+    signal.pthread_sigmask(signal.SIG_BLOCK, endings)  # until there is a handler: whoever reads the pid may use it
     lock = os.open(os.path.join(root, "run", "holder.lock"), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
     try:
         fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -347,10 +350,12 @@ def main(arguments: list[str]) -> int:
     wake, woken = os.pipe2(os.O_CLOEXEC | os.O_NONBLOCK)
     signal.set_wakeup_fd(woken, warn_on_full_buffer=False)
     sockets, children, number = inherited(root)
-    holder = Holder(root, code, sockets, children, next_id=number, stopping=closed)
+    stopping = closed or bool(os.environ.pop(STOPPING, ""))
+    holder = Holder(root, code, sockets, children, next_id=number, stopping=stopping)
     signal.signal(signal.SIGCHLD, lambda *_: None)
-    for ending in (signal.SIGTERM, signal.SIGINT):
+    for ending in endings:
         signal.signal(ending, lambda *_: _end(holder))
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, endings)
     signal.signal(signal.SIGHUP, signal.SIG_IGN)
     systemd.notify("READY=1")
     return holder.run(wake)

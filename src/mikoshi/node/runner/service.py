@@ -20,7 +20,7 @@ from mikoshi.core.errors import MikoshiError, ProcessNotStarted, RunnerUnavailab
 from mikoshi.node import machine
 from mikoshi.node.runner import cgroups, doors, processes, sockets
 from mikoshi.node.runner.environment import process_environment
-from mikoshi.node.runner.holder import PIPES, SOCKETS
+from mikoshi.node.runner.holder import PIPES, SOCKETS, STOPPING
 from mikoshi.node.runner.holder import PROTOCOL as HOLDER_PROTOCOL
 from mikoshi.node.runner.logs import Lines, RotatedFile
 from mikoshi.node.runner.plans import DeploymentPlan, PlanUnreadable, ProcessPlan, command_line, read_plan
@@ -509,6 +509,7 @@ def become_holder(service: Service) -> None:
     for descriptor in (*service.sockets.values(), *pipes.values()):
         os.set_inheritable(descriptor, True)
     environment = {**os.environ, SOCKETS: json.dumps(service.sockets), PIPES: json.dumps(pipes)}
+    environment[STOPPING] = "1" if service.stopping else ""
     command = python(service.code, "mikoshi.node.runner.holder", service.root, service.code)
     os.execve(command[0], command, environment)
 
@@ -532,7 +533,7 @@ def main(arguments: list[str]) -> int:
         with doors.serve(root) as server:
             service.run(server, wake)
     except (HolderGone, PeerGone):
-        if not service.stopping and not os.environ.get("NOTIFY_SOCKET"):
+        if not os.environ.get("NOTIFY_SOCKET"):
             become_holder(service)
         return 1
     return 0
