@@ -102,9 +102,7 @@ class Swapper:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         for process in self.running:
-            if process.poll() is None:
-                process.kill()
-            process.wait()
+            _kill_group(process)
         self._listener.close()
 
     def start(self, name: str) -> subprocess.Popen[bytes]:
@@ -127,6 +125,7 @@ class Swapper:
                 ],
                 env={**os.environ, **own, **{key: _filled(text, values) for key, text in subject.env.items()}},
                 pass_fds=[fd],
+                start_new_session=True,
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,
@@ -153,9 +152,16 @@ class Swapper:
         deadline = time.monotonic() + self.subject.within
         while process.poll() is None:
             if time.monotonic() > deadline:
-                process.kill()
+                _kill_group(process)
             await asyncio.sleep(0.02)
         return process.returncode
+
+
+def _kill_group(process: subprocess.Popen[bytes]) -> None:
+    """Kill a generation with its workers, which outlive a parent that is killed, and go on accepting."""
+    if process.poll() is None:
+        os.killpg(process.pid, signal.SIGKILL)
+        process.wait()
 
 
 def _filled(text: str, values: Mapping[str, str]) -> str:
