@@ -104,8 +104,8 @@ async def measure(
     """Swap a server under load. `load` None: as hard as the share of the processor allows. At least `pause` seconds
     and so many `requests` lie between two begins."""
     port = free_port()
-    await asyncio.to_thread(way.start, directory, port)
     try:
+        await asyncio.to_thread(way.start, directory, port)
         chosen = load or Load(await rate_for(way, port))
         stop = asyncio.Event()
         asking = asyncio.create_task(load_all(chosen.profiles(way.echoes), f"http://127.0.0.1:{port}", stop))
@@ -148,8 +148,8 @@ def memory() -> str:
     """What an idle runner takes: its two processes, by the kernel's proportional set size, and processor time."""
     way = next(way for way in ways() if isinstance(way, WithMikoshi))
     with tempfile.TemporaryDirectory(prefix="mikoshi-bench-") as directory:
-        way.start(Path(directory), free_port())
         try:
+            way.start(Path(directory), free_port())
             pids = way.runner_pids()
             before = [ticks(pid) for pid in pids]
             time.sleep(_IDLE_SECONDS)
