@@ -11,6 +11,8 @@ import time
 SIZE = 16 << 20
 KEPT = 4
 _LONGEST = 64 << 10
+_BLOCK = 64 << 10
+_AT_ONCE = 16  # blocks read from one pipe before others have their turn
 
 
 class RotatedFile:
@@ -88,6 +90,33 @@ class Lines:
     def _write(self, lines: bytes) -> None:
         prefix = b"%s %s " % (stamp(time.time()), self._origin)
         self._file.write(prefix + lines.replace(b"\n", b"\n" + prefix) + b"\n")
+
+
+class Pipe:
+    """The output of one instance."""
+
+    def __init__(self, descriptor: int, lines: Lines) -> None:
+        os.set_blocking(descriptor, False)
+        self.descriptor = descriptor
+        self.lines = lines
+
+    def read(self) -> bool:
+        """Take what is there; False once there will be no more."""
+        for _ in range(_AT_ONCE):
+            try:
+                data = os.read(self.descriptor, _BLOCK)
+            except BlockingIOError:
+                return True
+            if not data:
+                return False
+            self.lines.add(data)
+        return True
+
+    def close(self) -> None:
+        """Take the rest and close."""
+        self.read()
+        self.lines.end()
+        os.close(self.descriptor)
 
 
 def stamp(seconds: float) -> bytes:

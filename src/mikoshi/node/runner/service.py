@@ -17,51 +17,21 @@ from contextlib import suppress
 from typing import Any, Callable
 
 from mikoshi.core.errors import MikoshiError, ProcessNotStarted, RunnerUnavailable, to_wire
-from mikoshi.node import machine
 from mikoshi.node.runner import cgroups, doors, processes, sockets
-from mikoshi.node.runner.environment import process_environment
+from mikoshi.node.runner.environment import spec_of
 from mikoshi.node.runner.holder import PIPES, SOCKETS, STOPPING
 from mikoshi.node.runner.holder import PROTOCOL as HOLDER_PROTOCOL
-from mikoshi.node.runner.logs import Lines, RotatedFile
-from mikoshi.node.runner.plans import DeploymentPlan, PlanUnreadable, ProcessPlan, command_line, read_plan
+from mikoshi.node.runner.logs import Lines, Pipe, RotatedFile
+from mikoshi.node.runner.plans import DeploymentPlan, PlanUnreadable, ProcessPlan, read_plan
 from mikoshi.node.runner.spawn import FIRST_DESCRIPTOR, python
 from mikoshi.node.runner.supervision import Instance, Start, Supervision, Tell
 from mikoshi.node.runner.wire import PeerGone, Wire
 
 PROTOCOL = 1
-_BLOCK = 64 << 10
-_AT_ONCE = 16  # blocks read from one pipe before others have their turn
 
 
 class HolderGone(Exception):
     """The holder died: another one has to take over."""
-
-
-class Pipe:
-    """The output of one instance."""
-
-    def __init__(self, descriptor: int, lines: Lines) -> None:
-        os.set_blocking(descriptor, False)
-        self.descriptor = descriptor
-        self.lines = lines
-
-    def read(self) -> bool:
-        """Take what is there; False once there will be no more."""
-        for _ in range(_AT_ONCE):
-            try:
-                data = os.read(self.descriptor, _BLOCK)
-            except BlockingIOError:
-                return True
-            if not data:
-                return False
-            self.lines.add(data)
-        return True
-
-    def close(self) -> None:
-        """Take the rest and close."""
-        self.read()
-        self.lines.end()
-        os.close(self.descriptor)
 
 
 class Service:
@@ -241,20 +211,9 @@ class Service:
     ) -> Instance:  # fmt: skip
         """Start a process. Raises ProcessNotStarted, PlanUnreadable and HolderGone."""
         deployment, now = self._plan(seq), time.monotonic()
-        user = machine.user_of(deployment.uid)
-        port = sockets.host_and_port(listen)[1] if listen else 0
-        changes = deployment.uid != os.geteuid()
-        environment = process_environment(deployment.values, user, plan, number, listen, self.code, trial)
-        spec = {
-            "argv": command_line(plan.command, port, FIRST_DESCRIPTOR),
-            "env": environment,
-            "cwd": deployment.tree,
-            "uid": user.uid if changes else None,
-            "gid": user.gid,
-            "groups": os.getgrouplist(user.name, user.gid) if changes and machine.find_user(user.name) else [],
-            "nofile": int(plan.limits.get("files", 0)),
-            "cgroups": cgroups.prepare(self.root, f"{plan.name}.{number}-{generation}", plan.limits),
-        }
+        spec = spec_of(
+            self.root, self.code, deployment, plan, number, f"{plan.name}.{number}-{generation}", listen, trial
+        )
         meta = {"process": plan.name, "number": number, "generation": generation, "seq": seq, "trial": trial,
                 "began": now, "listen": "" if trial else listen}  # fmt: skip
         self._to_holder({"do": "spawn", "spec": spec, "meta": meta}, *([] if listener is None else [listener]))
@@ -354,7 +313,7 @@ class Service:
             return {"ok": REQUESTS[do](self, client, message)}
         except MikoshiError as error:
             return {"error": to_wire(error)}
-        except PlanUnreadable as error:
+        except (PlanUnreadable, OSError) as error:  # an OSError is a full disk, mostly
             return {"error": to_wire(RunnerUnavailable(str(error)))}
 
     def _hang_up(self, descriptor: int) -> None:
@@ -527,8 +486,8 @@ def main(arguments: list[str]) -> int:
     signal.signal(signal.SIGTERM, lambda *_: service.stop())
     signal.signal(signal.SIGINT, lambda *_: service.stop())
     try:
-        with open(os.path.join(root, "run", "runner.pid"), "w", encoding="ascii") as file:
-            file.write(str(os.getpid()))
+        with suppress(OSError), open(os.path.join(root, "run", "runner.pid"), "w", encoding="ascii") as file:
+            file.write(str(os.getpid()))  # for people and tests: a full disk must not keep the runner away
         service.recover()
         with doors.serve(root) as server:
             service.run(server, wake)
