@@ -76,7 +76,8 @@ def _warnings(work: Workspace) -> list[str]:
 
 def _of_runner(work: Workspace) -> list[str]:
     """What the processes of the running deployment go without on this machine."""
-    stored = work.deployments.load(work.deployments.current())
+    current = work.deployments.current()
+    stored = work.deployments.load(current) if current else None
     if stored is None or not has_runner(stored) or not work.runner.running:
         return []
     found = []
