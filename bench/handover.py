@@ -20,6 +20,7 @@ from pathlib import Path
 
 from bench import report
 from bench.loader import (
+    Outcome,
     Profile,
     Sample,
     failures,
@@ -176,7 +177,7 @@ def proportional(pid: int) -> int:
 
 def row(result: Result) -> list[str]:
     """One line of the table."""
-    quick = [sample for sample in result.samples if sample.profile != "stream"]
+    quick = [one for one in result.samples if one.profile != "stream" and one.outcome is Outcome.OK]
     quiet = [sample.latency for sample in quick if not result.during(sample)]
     swapping = [sample.latency for sample in quick if result.during(sample)]
     lost = failures(result.samples)
@@ -190,7 +191,7 @@ def row(result: Result) -> list[str]:
     ]  # fmt: skip
 
 
-_HOW = "Latencies without those of the streamed responses."
+_HOW = "Latencies are those of complete answers, streamed ones left out."
 HEAD = ["", "class", "requests", "rate", "failed", "versions seen", "p99 ms, quiet", "p99 ms, in a swap", "a swap, s"]
 
 

@@ -102,7 +102,7 @@ def _nothing(_directory: Path, _port: int, _version: int) -> None:
 
 
 def _gunicorn(_directory: Path, port: int) -> list[str]:
-    words = ["--config", "gunicorn.conf.py", "--workers", "2", "--log-level", "error", "--no-control-socket"]
+    words = ["--config", "gunicorn.conf.py", "--workers", "8", "--log-level", "error", "--no-control-socket"]
     return [sys.executable, "-m", "gunicorn", *words, "--bind", f"127.0.0.1:{port}", "wsgi:application"]
 
 
