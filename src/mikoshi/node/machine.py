@@ -12,6 +12,7 @@ import time
 from dataclasses import dataclass
 
 from mikoshi.core.lease import EngineProcess, Instant
+from mikoshi.node.runner import processes
 
 _DEATH_LIMIT = 5.0
 
@@ -45,16 +46,6 @@ def now() -> Instant:
     return Instant(seconds, boot_id())
 
 
-def _started(pid: int) -> int:
-    """When a process began, in clock ticks since boot; 0 if there is none, or it is a zombie, or no /proc."""
-    try:
-        with open(f"/proc/{pid}/stat", "rb") as file:
-            fields = file.read().rpartition(b")")[2].split()
-    except OSError:
-        return 0
-    return 0 if fields[0] in (b"Z", b"X") else int(fields[19])
-
-
 def _namespace() -> str:
     try:
         return os.readlink("/proc/self/ns/pid")
@@ -64,7 +55,7 @@ def _namespace() -> str:
 
 def process(pid: int) -> EngineProcess:
     """The process that has this number now."""
-    return EngineProcess(pid, _started(pid), _namespace())
+    return EngineProcess(pid, processes.started(pid), _namespace())
 
 
 def this_process() -> EngineProcess:
@@ -76,7 +67,7 @@ def is_gone(engine: EngineProcess) -> bool:
     """Whether that process is known to be dead; False where it cannot be known."""
     if not engine.pid or not engine.started or engine.namespace != _namespace():
         return False
-    return _started(engine.pid) != engine.started
+    return processes.started(engine.pid) != engine.started
 
 
 def end(engine: EngineProcess) -> bool:

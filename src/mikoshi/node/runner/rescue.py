@@ -9,7 +9,6 @@ from __future__ import annotations
 import ctypes
 import os
 import socket
-from contextlib import suppress
 
 from mikoshi.node.runner import processes, sockets
 
@@ -18,28 +17,14 @@ _PIDFD_GETFD = 438  # the same number on every architecture: it is younger than 
 
 def rescued(pid: int, listen: str) -> int:
     """A descriptor of the socket that a process or one of its children listens on at this address; -1 for none."""
-    inodes = {str(row.inode) for row in sockets.rows() if row.listening and row.port == _port(listen)}
+    port = sockets.host_and_port(listen)[1]
+    inodes = {row.inode for row in sockets.rows() if row.listening and row.port == port}
     for member in processes.tree(pid):
-        for number in _descriptors(member, inodes):
+        for number in [number for number, inode in sockets.sockets_of(member).items() if inode in inodes]:
             found = _taken(member, number)
             if found >= 0:
                 return found
     return -1
-
-
-def _port(listen: str) -> int:
-    return sockets.host_and_port(listen)[1]
-
-
-def _descriptors(pid: int, inodes: set[str]) -> list[int]:
-    found = []
-    with suppress(OSError):
-        for name in os.listdir(f"/proc/{pid}/fd"):
-            with suppress(OSError):
-                target = os.readlink(f"/proc/{pid}/fd/{name}")
-                if target.startswith("socket:[") and target[8:-1] in inodes:
-                    found.append(int(name))
-    return found
 
 
 def _taken(pid: int, number: int) -> int:

@@ -92,9 +92,9 @@ def rows() -> list[Row]:
     return found
 
 
-def inodes_of(pid: int) -> set[int]:
-    """The inodes of the sockets that a process has open; none if it may not be looked at."""
-    found = set()
+def sockets_of(pid: int) -> dict[int, int]:
+    """The sockets that a process has open: descriptor → inode; none if it may not be looked at."""
+    found = {}
     try:
         for name in os.listdir(f"/proc/{pid}/fd"):
             try:
@@ -102,7 +102,12 @@ def inodes_of(pid: int) -> set[int]:
             except OSError:
                 continue  # closed meanwhile
             if match:
-                found.add(int(match.group(1)))
+                found[int(name)] = int(match.group(1))
     except OSError:
-        return set()
+        return {}
     return found
+
+
+def inodes_of(pid: int) -> set[int]:
+    """The inodes of the sockets that a process has open."""
+    return set(sockets_of(pid).values())
